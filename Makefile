@@ -1,0 +1,38 @@
+# The commands people use. Each sets up what it needs; see README.md.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check kube format clean
+
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Isthmus needs Python >= 3.11 ($(PYTHON) is older). Try: make PYTHON=python3.11 ..."; exit 1; }
+	@command -v git >/dev/null || { echo "Isthmus needs git (not found on PATH)."; exit 1; }
+	@echo "Setting up the virtual environment in $(VENV) (once, about a minute) ..."
+	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing (Debian: apt install python3-venv)."; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(READY)
+
+demo: $(READY)
+	@$(BIN)/isthmus lab demo $(DEMO)
+
+test: $(READY)
+	@$(BIN)/python -m pytest $(TEST)
+
+check: $(READY)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: $(READY)
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+kube: $(READY)
+	@$(BIN)/python -m lab.engines.kube.build
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
