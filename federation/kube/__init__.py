@@ -1,0 +1,1 @@
+"""The wire to a Kubernetes API server: requests, watches, stores, queues. Knows no domain."""

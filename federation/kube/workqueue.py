@@ -1,0 +1,127 @@
+"""Keys that want to be looked at, each by one worker at a time.
+
+A key is a name, never an event: added twice it is looked at once; added while being looked at, once more afterwards.
+A reconcile that raises is tried again with exponential back-off per key; one that returns seconds is looked at again
+then. Nothing else retries, so a reconciler never sleeps.
+"""
+
+import asyncio
+import heapq
+import random
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+from loguru import logger
+
+from federation.kube.errors import ApiError, Conflict, Unreachable
+
+K = TypeVar("K", bound=Hashable)
+
+_BACKOFF_SECONDS_MIN = 0.05  # a conflict usually heals as soon as our watch has caught up
+_BACKOFF_SECONDS_MAX = 60.0  # a key that keeps failing costs one attempt a minute
+
+
+class Workqueue(Generic[K]):
+    """Runs `reconcile(key)` for every key added; `name` is for the log."""
+
+    def __init__(self, name: str, reconcile: Callable[[K], Awaitable[float | None]], *, workers: int = 8) -> None:
+        self._name = name
+        self._reconcile = reconcile
+        self._workers = workers
+        self._ready: dict[K, None] = {}  # an ordered set
+        self._later: list[tuple[float, int, K]] = []
+        self._due: dict[K, float] = {}
+        self._active: set[K] = set()
+        self._again: set[K] = set()
+        self._failures: dict[K, int] = {}
+        self._sequence = 0
+        self._pulse: asyncio.Event = asyncio.Event()
+
+    def add(self, key: K, *, after: float = 0.0) -> None:
+        """Look at `key`, at once or after some seconds; the earliest of several wishes counts."""
+        if after <= 0:
+            self._due.pop(key, None)
+            if key in self._active:
+                self._again.add(key)
+            else:
+                self._ready[key] = None
+        else:
+            when = asyncio.get_running_loop().time() + after
+            if key in self._ready or self._due.get(key, when + 1) <= when:
+                return
+            self._due[key] = when
+            self._sequence += 1
+            heapq.heappush(self._later, (when, self._sequence, key))
+        self._pulse.set()
+
+    def __len__(self) -> int:
+        return len(self._ready) + len(self._active)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._pulse.clear()
+                wait = self._move_due()
+                while self._ready and len(self._active) < self._workers:
+                    key = next(iter(self._ready))
+                    del self._ready[key]
+                    self._active.add(key)
+                    group.create_task(self._work(key))
+                try:
+                    async with asyncio.timeout(wait):
+                        await self._pulse.wait()
+                except TimeoutError:
+                    continue
+
+    def _move_due(self) -> float | None:
+        """Move what is due to the ready keys; return the seconds until the next is due, or None."""
+        now = asyncio.get_running_loop().time()
+        while self._later:
+            when, _, key = self._later[0]
+            if self._due.get(key) != when:
+                heapq.heappop(self._later)
+            elif when > now:
+                return when - now
+            else:
+                heapq.heappop(self._later)
+                self.add(key)
+        return None
+
+    async def _work(self, key: K) -> None:
+        try:
+            again = await self._reconcile(key)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001  # one bad object must not stop the others; it is logged and retried
+            self._failed(key, error)
+        else:
+            self._failures.pop(key, None)
+            self._finish(key)
+            if again is not None:
+                self.add(key, after=max(again, 0.001))
+
+    def _failed(self, key: K, error: Exception) -> None:
+        count = self._failures.get(key, 0) + 1
+        self._failures[key] = count
+        wait = min(_BACKOFF_SECONDS_MIN * 2 ** min(count, 20), _BACKOFF_SECONDS_MAX) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter
+        if isinstance(error, ApiError):
+            is_ordinary = isinstance(error, Conflict | Unreachable) and count < 5
+            logger.log(
+                "DEBUG" if is_ordinary else "WARNING",
+                "reconcile failed, will retry",
+                queue=self._name,
+                key=str(key),
+                error=str(error)[:500],
+            )
+        else:
+            logger.opt(exception=error).error("reconcile failed on a defect of ours", queue=self._name, key=str(key))
+        self._finish(key)
+        self.add(key, after=wait)
+
+    def _finish(self, key: K) -> None:
+        self._active.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self._ready[key] = None
+        self._pulse.set()
