@@ -1,0 +1,102 @@
+"""Every annotation, label, finalizer, taint and object-name rule of the wire contract, once.
+
+Keys under `multicluster.admiralty.io/` and the name rules are Admiralty's, so that manifests written for it, and an
+Admiralty cluster at the other end, keep working. Keys under `isthmus.dev/` are ours.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+GROUP = "multicluster.admiralty.io"
+VERSION = "v1alpha1"
+PREFIX = GROUP + "/"
+OURS = "isthmus.dev/"
+
+# Labels and annotations that users write.
+NAMESPACE_LABEL = "multicluster-scheduler"
+NAMESPACE_LABEL_VALUE = "enabled"
+ELECT = PREFIX + "elect"
+NO_RESERVATION = PREFIX + "no-reservation"
+PROXY_CONSTRAINTS = PREFIX + "proxy-pod-scheduling-constraints"
+USE_CONSTRAINTS_FROM_SPEC = PREFIX + "use-constraints-from-spec-for-proxy-pod-scheduling"
+NO_PREFIX_LABEL_REGEXP = PREFIX + "no-prefix-label-regexp"
+
+# On proxy pods.
+SOURCE_POD_MANIFEST = PREFIX + "sourcepod-manifest"
+HAS_FINALIZER = PREFIX + "has-finalizer"
+CANDIDATES_GATE = PREFIX + "candidates"
+UNGATED_AT = OURS + "ungated-at"  # RFC 3339, when our gate was removed
+RESERVED_CONDITION = PREFIX + "Reserved"  # why a proxy waits, cluster by cluster
+
+# On chaperons, and copied to candidate pods.
+PARENT_NAME = PREFIX + "parent-name"
+PARENT_NAMESPACE = PREFIX + "parent-namespace"
+PARENT_UID = PREFIX + "parent-uid"
+PARENT_CLUSTER_NAME = PREFIX + "parent-cluster-name"
+IS_RESERVED = PREFIX + "is-reserved"
+IS_ALLOWED = PREFIX + "is-allowed"
+POD_MISSING_SINCE = PREFIX + "pod-missing-since"
+WAITS_TO_BE_ALLOWED = OURS + "waits-to-be-allowed"  # no pod before is-allowed; Admiralty's chaperons lack it
+ASKED_AFTER_UNGATE = OURS + "asked-after-ungate"  # its reservation may be bound by the agent itself (rule M1)
+REMADE = OURS + "remade"  # "<count> <RFC 3339>": how often the candidate was made again, and when last
+
+# Schedulers.
+CANDIDATE_SCHEDULER = "admiralty-candidate"
+
+# Virtual nodes.
+PROVIDER_KEY = "virtual-kubelet.io/provider"
+PROVIDER = "admiralty"
+TARGET_NAMESPACE = PREFIX + "target-namespace"
+TARGET_NAME = PREFIX + "target-name"
+CLUSTER_TARGET_NAME = PREFIX + "cluster-target-name"
+HOSTNAME = "kubernetes.io/hostname"
+
+SUMMARY_NAME = "singleton"
+CHAPERON_KIND = "PodChaperon"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+_SHORT = 63  # a label value, a finalizer's name part
+_LONG = 253  # an object's name
+_HASH_LENGTH = 10
+
+
+def join_parts(limit: int, parts: Sequence[str], *, constant: Sequence[int] = (), optional: Sequence[int] = ()) -> str:
+    """Join parts by `-`; where that could be ambiguous or too long, cut and append 10 hex digits of their SHA-256.
+
+    Ambiguous: a non-constant part contains `-` beside another non-constant part, or an empty part is met where more
+    than one may be empty. `constant` and `optional` are indices into `parts`. The result is at most `limit` long.
+    """
+    joined = "-".join(part for part in parts if part)
+    variables = [part for index, part in enumerate(parts) if index not in constant]
+    is_ambiguous = len(variables) > 1 and any("-" in part for part in variables)
+    is_ambiguous |= len(optional) > 1 and any(not part for part in parts)
+    if not is_ambiguous and len(joined) <= limit:
+        return joined
+    digest = hashlib.sha256("/".join(parts).encode()).hexdigest()[:_HASH_LENGTH]
+    return joined[: limit - _HASH_LENGTH - 1].rstrip("-") + "-" + digest
+
+
+def virtual_node_name(target_namespace: str, target_name: str) -> str:
+    """Return the Node's name for a Target (or, with an empty namespace, a ClusterTarget)."""
+    return join_parts(_LONG, ["admiralty", target_namespace, target_name], constant=[0], optional=[1])
+
+
+def finalizer(target_namespace: str, target_name: str) -> str:
+    """Return the finalizer that stands for a target (with an empty namespace: a ClusterTarget)."""
+    return PREFIX + join_parts(_SHORT, [target_namespace, target_name], optional=[0])
+
+
+def chaperon_name(pod_name: str, pod_uid: str) -> str:
+    """Return the one name a proxy pod's chaperon has in every target: a retry cannot make a second."""
+    digest = hashlib.sha256(pod_uid.encode()).hexdigest()[:16]
+    return f"{pod_name[: _SHORT - 17].rstrip('-.')}-{digest}"
+
+
+def delegate_labels(labels: dict[str, str], is_kept: Callable[[str], bool]) -> dict[str, str]:
+    """Return the labels of a delegate: keys moved under our prefix, but for those whose `key=value` is_kept.
+
+    Prefixed, they are not taken for the target's own pods by its Services and controllers.
+    """
+    return {
+        key if is_kept(f"{key}={value}") else PREFIX + key.rpartition("/")[2]: value for key, value in labels.items()
+    }
