@@ -1,0 +1,159 @@
+"""From the pod a user submits to the proxy pod, and back.
+
+`admit` takes off what only the target can satisfy and puts on what holds the proxy for virtual nodes; `restore` puts
+the user's constraints back on the *current* proxy, so that what others added since (sidecars, selectors, image edits)
+reaches the target too (rule M6). They fit together: admit(restore(admit(pod), pod)) == admit(pod), which makes the
+webhook safe to be called again.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from federation import names
+
+Manifest = dict[str, Any]
+
+_EVICTION_KEYS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_CONSTRAINTS = ("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints")
+# What a virtual node cannot satisfy (rule M5). `overhead` belongs to the RuntimeClass.
+_TARGET_ONLY = ("hostNetwork", "runtimeClassName", "overhead", "resourceClaims", "schedulingGroup")
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
+PROXY_TOLERATIONS: tuple[Manifest, ...] = (
+    {"key": names.PROVIDER_KEY, "value": names.PROVIDER},
+    {"key": "node.kubernetes.io/network-unavailable", "operator": "Exists"},
+    # Rule S6: waiting is the default. While a target is away its proxies stay, because their delegates still run.
+    *({"key": key, "operator": "Exists", "effect": "NoExecute"} for key in _EVICTION_KEYS),
+)
+
+
+def admit(source: Manifest, *, saved: str, finalizers: Sequence[str], constraints: Manifest | None) -> Manifest:
+    """Return the proxy pod for an elected pod.
+
+    `saved` is the text kept in `sourcepod-manifest` (the source as JSON), `finalizers` one for each target the pod may
+    be asked of, `constraints` the parsed PodSpec fragment of the annotation `proxy-pod-scheduling-constraints`.
+    """
+    proxy = copy.deepcopy(source)
+    metadata, spec = proxy.setdefault("metadata", {}), proxy["spec"]
+    annotations = metadata["annotations"]
+    annotations[names.SOURCE_POD_MANIFEST] = saved
+    metadata.setdefault("labels", {})[names.HAS_FINALIZER] = "true"
+    others = [name for name in metadata.get("finalizers") or [] if not name.startswith(names.PREFIX)]
+    metadata["finalizers"] = [*others, *finalizers]
+    if names.USE_CONSTRAINTS_FROM_SPEC in annotations and constraints is None:
+        constraints = {key: source["spec"][key] for key in _CONSTRAINTS if key in source["spec"]}
+    _constrain(spec, constraints or {})
+    _take_off(spec)
+    # Nobody plays kubelet for the proxy; the finalizer keeps it until the delegate, with its own grace, is gone.
+    spec["terminationGracePeriodSeconds"] = 0
+    if names.NO_RESERVATION not in annotations and not spec.get("nodeName"):
+        gates = [gate for gate in spec.get("schedulingGates") or [] if gate["name"] != names.CANDIDATES_GATE]
+        spec["schedulingGates"] = [*gates, {"name": names.CANDIDATES_GATE}]
+    return proxy
+
+
+def _constrain(spec: Manifest, constraints: Manifest) -> None:
+    for key in _CONSTRAINTS:
+        spec.pop(key, None)
+    spec["nodeSelector"] = {names.PROVIDER_KEY: names.PROVIDER} | (constraints.get("nodeSelector") or {})
+    # A toleration with seconds would win over ours without: the taint manager takes the shortest.
+    extra = [t for t in constraints.get("tolerations") or [] if t.get("key") not in _EVICTION_KEYS]
+    spec["tolerations"] = [dict(t) for t in PROXY_TOLERATIONS] + copy.deepcopy(extra)
+    for key in ("affinity", "topologySpreadConstraints"):
+        if constraints.get(key):
+            spec[key] = copy.deepcopy(constraints[key])
+
+
+def _take_off(spec: Manifest) -> None:
+    for key in _TARGET_ONLY:
+        spec.pop(key, None)
+    for container in _containers(spec):
+        for port in container.get("ports") or []:
+            port.pop("hostPort", None)
+        if (container.get("resources") or {}).pop("claims", None) and not container["resources"]:
+            del container["resources"]
+    for index, volume in enumerate(spec.get("volumes") or []):
+        if "persistentVolumeClaim" in volume or "ephemeral" in volume:
+            spec["volumes"][index] = {"name": volume["name"], "emptyDir": {}}
+
+
+def restore(current: Manifest, source: Manifest, constraints: Manifest | None) -> Manifest:
+    """Return the pod to run in the target: the current proxy with what admission took off put back.
+
+    `constraints` as for `admit`. Neither input is changed. The result has no gate of ours, no virtual-node constraint
+    and no nodeName. Node affinity that others add to a gated proxy chooses among virtual nodes and stays behind;
+    node selectors and tolerations that they add reach the target.
+    """
+    pod = copy.deepcopy(current)
+    spec, original = pod["spec"], source["spec"]
+    admitted = admit(source, saved="", finalizers=(), constraints=constraints)["spec"]
+    spec.pop("nodeName", None)
+    _put_back_constraints(spec, original, admitted)
+    for key in (*_TARGET_ONLY, "topologySpreadConstraints", "terminationGracePeriodSeconds"):
+        if key in original:
+            spec[key] = copy.deepcopy(original[key])
+        elif key == "terminationGracePeriodSeconds":
+            spec.pop(key, None)
+    _put_back_containers(spec, original)
+    taken = {v["name"]: v for v in original.get("volumes") or [] if "persistentVolumeClaim" in v or "ephemeral" in v}
+    if spec.get("volumes"):
+        spec["volumes"] = [copy.deepcopy(taken.get(v["name"], v)) for v in spec["volumes"]]
+    gates = [gate for gate in spec.get("schedulingGates") or [] if gate["name"] != names.CANDIDATES_GATE]
+    spec.pop("schedulingGates", None)
+    if gates:
+        spec["schedulingGates"] = gates
+    return pod
+
+
+def _put_back_constraints(spec: Manifest, original: Manifest, admitted: Manifest) -> None:
+    proxy_keys = set(admitted["nodeSelector"]) | {names.PROVIDER_KEY}
+    added = {key: value for key, value in (spec.pop("nodeSelector", None) or {}).items() if key not in proxy_keys}
+    if selector := (original.get("nodeSelector") or {}) | added:
+        spec["nodeSelector"] = selector
+    known = [*admitted["tolerations"], *(original.get("tolerations") or [])]
+    later = [t for t in spec.pop("tolerations", None) or [] if t not in known]
+    if tolerations := [*(original.get("tolerations") or []), *later]:
+        spec["tolerations"] = copy.deepcopy(tolerations)
+    spec.pop("affinity", None)
+    if original.get("affinity"):
+        spec["affinity"] = copy.deepcopy(original["affinity"])
+
+
+def _put_back_containers(spec: Manifest, original: Manifest) -> None:
+    sources = {container["name"]: container for container in _containers(original)}
+    for container in _containers(spec):
+        before = sources.get(container["name"])
+        if before is None:
+            continue
+        host_ports = {
+            (port["containerPort"], port.get("protocol", "TCP")): port["hostPort"]
+            for port in before.get("ports") or []
+            if "hostPort" in port
+        }
+        for port in container.get("ports") or []:
+            key = (port["containerPort"], port.get("protocol", "TCP"))
+            if key in host_ports:
+                port["hostPort"] = host_ports[key]
+        if claims := (before.get("resources") or {}).get("claims"):
+            container.setdefault("resources", {})["claims"] = copy.deepcopy(claims)
+
+
+def _containers(spec: Manifest) -> list[Manifest]:
+    return [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
+
+
+def tightened_affinity(spec: Manifest, nodes: Sequence[str]) -> Manifest:
+    """Return `spec.affinity` with every required node term narrowed to these virtual nodes.
+
+    A gated pod's node affinity may be set where it is absent and only narrowed where it is not.
+    """
+    affinity = copy.deepcopy(spec.get("affinity") or {})
+    node_affinity = affinity.setdefault("nodeAffinity", {})
+    required = node_affinity.setdefault(_REQUIRED, {})
+    terms = required.get("nodeSelectorTerms") or [{}]
+    expression = {"key": names.HOSTNAME, "operator": "In", "values": sorted(nodes)}
+    required["nodeSelectorTerms"] = [
+        term | {"matchExpressions": [*(term.get("matchExpressions") or []), expression]} for term in terms
+    ]
+    return affinity

@@ -1,0 +1,278 @@
+"""The one rule, as a function: what is observed of a proxy pod and its chaperons -> what to write.
+
+    not yet bound        at most one chaperon in each eligible target, none of them allowed
+    bound to X           exactly one, in X's target, allowed, and none elsewhere
+    gone or terminating  none anywhere
+
+Every action is safe to repeat and safe to lose: the next call sees what became of it. The shell checks live what must
+be true at the moment of writing (see each action); nothing here trusts a cache further than that.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from federation.model.chaperon import Chaperon
+from federation.model.pod import ProxyPod
+
+BOUND_LATE = timedelta(seconds=5)  # rule M1: an ungated pod without a live reservation for so long is asked for anew
+EXPLAIN_AFTER = timedelta(seconds=2)  # in the ordinary case a pod is bound before anyone could read why it waits
+
+
+@dataclass(frozen=True, slots=True)
+class TargetView:
+    """One target as this proxy sees it.
+
+    `obstacle` says why it may not be asked (selector, taint, ...), `trouble` why it cannot be reached right now;
+    both empty in the good case. `chaperons` are those that name this proxy as their parent, of any uid.
+    """
+
+    node_name: str
+    finalizer: str
+    obstacle: str
+    trouble: str
+    chaperons: tuple[Chaperon, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Create the chaperon in a target (its finalizer is on the proxy already)."""
+
+    node_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordTargets:
+    """Add finalizers of targets to the proxy, before they are asked (rule S3)."""
+
+    finalizers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetTargets:
+    """Remove finalizers, each after a live NotFound of the chaperon in its target (rule S3)."""
+
+    finalizers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Delete a chaperon in the foreground, with uid and resourceVersion."""
+
+    node_name: str
+    chaperon: Chaperon
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Copy what the pod refers to, then allow the chaperon, after a live read of the bound proxy (rule S2)."""
+
+    node_name: str
+    chaperon: Chaperon
+
+
+@dataclass(frozen=True, slots=True)
+class Ungate:
+    """Remove our gate and tie the proxy to these virtual nodes, in one patch."""
+
+    node_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """POST the proxy's Binding ourselves (rule M1); a later attempt of the scheduler gets 409."""
+
+    node_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Give the proxy a terminal phase (rule C1). `is_deleted` also deletes it, for its owner to make a new one."""
+
+    reason: str
+    message: str
+    is_disruption: bool
+    is_deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Explain:
+    """Say in a condition, and an Event, why the proxy waits."""
+
+    message: str
+
+
+Action = Ask | RecordTargets | ForgetTargets | Withdraw | Allow | Ungate | Bind | End | Explain
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Actions in the order to carry them out, and after how many seconds to look again without an event."""
+
+    actions: tuple[Action, ...] = ()
+    look_again_seconds: float | None = None
+
+
+def decide(proxy: ProxyPod | None, targets: tuple[TargetView, ...], now: datetime) -> Plan:
+    """Return what to write for one proxy pod (None: it is gone)."""
+    strangers = tuple(
+        Withdraw(target.node_name, chaperon)
+        for target in targets
+        for chaperon in target.chaperons
+        if (proxy is None or chaperon.parent_uid != proxy.uid) and _is_to_withdraw(target, chaperon)
+    )
+    if proxy is None:
+        return Plan(strangers)
+    own = {
+        target.node_name: next((c for c in target.chaperons if c.parent_uid == proxy.uid), None) for target in targets
+    }
+    if proxy.is_terminating:
+        plan = _ending(proxy, targets, own)
+    elif proxy.node_name:
+        plan = _bound(proxy, targets, own)
+    else:
+        plan = _unbound(proxy, targets, own, now)
+    return Plan(strangers + plan.actions, plan.look_again_seconds)
+
+
+def _is_to_withdraw(target: TargetView, chaperon: Chaperon) -> bool:
+    return not target.trouble and not chaperon.is_terminating
+
+
+def _withdrawals(targets: tuple[TargetView, ...], own: dict[str, Chaperon | None], but: str = "") -> list[Action]:
+    return [
+        Withdraw(target.node_name, chaperon)
+        for target in targets
+        if target.node_name != but
+        and (chaperon := own[target.node_name]) is not None
+        and _is_to_withdraw(target, chaperon)
+    ]
+
+
+def _ending(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Chaperon | None]) -> Plan:
+    """A terminating proxy: chaperons first, then a terminal phase, then the finalizers."""
+    if withdrawals := _withdrawals(targets, own):
+        return Plan(tuple(withdrawals))
+    unreachable = {target.finalizer for target in targets if target.trouble}
+    is_waiting = any(own.values()) or any(name in unreachable for name in proxy.finalizers)
+    if not proxy.is_finished:
+        if is_waiting:
+            return Plan()
+        return Plan((End("Deleted", "the pod was deleted", is_disruption=False, is_deleted=False),))
+    busy = {target.finalizer for target in targets if own[target.node_name] is not None} | unreachable
+    return _forgetting(tuple(name for name in proxy.finalizers if name not in busy))
+
+
+def _forgetting(finalizers: tuple[str, ...]) -> Plan:
+    return Plan((ForgetTargets(finalizers),) if finalizers else ())
+
+
+def _bound(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Chaperon | None]) -> Plan:
+    chosen = next((target for target in targets if target.node_name == proxy.node_name), None)
+    actions = _withdrawals(targets, own, but=proxy.node_name)
+    if chosen is not None and not chosen.trouble:
+        actions = [*_commit(proxy, chosen, own[chosen.node_name]), *actions]
+    if not actions:
+        kept = chosen.finalizer if chosen else ""
+        done = {t.finalizer for t in targets if not t.trouble and own[t.node_name] is None} - {kept}
+        known = {t.finalizer for t in targets}
+        return _forgetting(tuple(f for f in proxy.finalizers if f != kept and (f in done or f not in known)))
+    return Plan(tuple(actions))
+
+
+def _commit(proxy: ProxyPod, chosen: TargetView, chaperon: Chaperon | None) -> list[Action]:
+    """The chosen target's chaperon exists and is allowed; or its pod ran and vanished, and the proxy ends."""
+    if chaperon is None:
+        if proxy.is_finished:
+            return []
+        if proxy.has_started:
+            message = f"its delegate on {chosen.node_name} is gone"
+            return [End("DelegateGone", message, is_disruption=True, is_deleted=proxy.has_controller)]
+        return _asking(proxy, [chosen])
+    if chaperon.is_terminating:
+        return []
+    if chaperon.pod_missing_since is not None:
+        return [Withdraw(chosen.node_name, chaperon)]
+    return [] if chaperon.is_allowed else [Allow(chosen.node_name, chaperon)]
+
+
+def _asking(proxy: ProxyPod, targets: list[TargetView]) -> list[Action]:
+    missing = tuple(target.finalizer for target in targets if target.finalizer not in proxy.finalizers)
+    if missing:
+        return [RecordTargets(missing)]
+    return [Ask(target.node_name) for target in targets]
+
+
+def who_to_ask(
+    proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Chaperon | None], now: datetime
+) -> list[TargetView]:
+    """Return the targets to ask next. Every eligible one at once; an ungated pod's only when it is late (rule M1)."""
+    if not proxy.gates and not _is_late(proxy, own, now):
+        return []
+    return [t for t in targets if not t.obstacle and not t.trouble and own[t.node_name] is None]
+
+
+def _is_late(proxy: ProxyPod, own: dict[str, Chaperon | None], now: datetime) -> bool:
+    is_held = any(
+        chaperon is not None and chaperon.is_reserved and node in proxy.pinned_nodes for node, chaperon in own.items()
+    )
+    return not is_held and (proxy.ungated_at is None or now - proxy.ungated_at >= BOUND_LATE)
+
+
+def _unbound(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Chaperon | None], now: datetime) -> Plan:
+    if not proxy.needs_reservation or (proxy.gates and not proxy.is_gated_by_us_alone):
+        return Plan(tuple(_withdrawals(targets, own)))
+    allowed = [node for node, chaperon in own.items() if chaperon is not None and chaperon.is_allowed]
+    reserved = [node for node, chaperon in own.items() if chaperon is not None and chaperon.is_reserved]
+    if proxy.gates:
+        # An allowed chaperon of an unbound proxy (a source restored from backup) is sticky: rule S5.
+        if allowed or reserved:
+            return Plan((Ungate(tuple(sorted(allowed[:1] or reserved))),))
+    elif allowed:
+        return Plan((Bind(allowed[0]),))
+    elif late := [node for node in reserved if _may_bind(proxy, own[node])]:
+        return Plan((Bind(min(late)),))
+    actions = _asking(proxy, who_to_ask(proxy, targets, own, now))
+    unwanted = [t for t in targets if t.obstacle and (c := own[t.node_name]) is not None and not c.is_allowed]
+    if proxy.gates:
+        actions += _withdrawals(tuple(unwanted), own)
+    return Plan((*actions, *_explaining(proxy, targets, own, now)), _look_again(proxy, now))
+
+
+def _may_bind(proxy: ProxyPod, chaperon: Chaperon | None) -> bool:
+    """Whether a reservation came of asking after the ungate: the scheduler may not be allowed to choose its node."""
+    return chaperon is not None and chaperon.asked_after_ungate and not chaperon.is_terminating
+
+
+def _look_again(proxy: ProxyPod, now: datetime) -> float:
+    start = proxy.ungated_at or proxy.created_at or now
+    wait = BOUND_LATE if proxy.ungated_at else EXPLAIN_AFTER
+    remaining = (start + wait - now).total_seconds()
+    return remaining if remaining > 0 else 30.0  # events wake us earlier; this catches a missed one
+
+
+def _explaining(
+    proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Chaperon | None], now: datetime
+) -> list[Action]:
+    if proxy.created_at is None or now - proxy.created_at < EXPLAIN_AFTER:
+        return []
+    message = waiting_message(targets, own)
+    return [Explain(message)] if message != proxy.waiting_message else []
+
+
+def waiting_message(targets: tuple[TargetView, ...], own: dict[str, Chaperon | None]) -> str:
+    """Return why no target has room yet, target by target, as one sentence for people."""
+    if not targets:
+        return "no Target in this namespace, and no ClusterTarget"
+    parts = []
+    for target in targets:
+        chaperon = own[target.node_name]
+        if target.trouble:
+            reason = f"unreachable ({target.trouble})"
+        elif target.obstacle:
+            reason = target.obstacle
+        elif chaperon is None:
+            reason = "not asked yet"
+        else:
+            reason = chaperon.refusal or ("reserved" if chaperon.is_reserved else "asked, no answer yet")
+        parts.append(f"{target.node_name}: {reason}")
+    return "; ".join(parts)

@@ -1,0 +1,87 @@
+"""PodChaperon: the object in a target that owns exactly one candidate or delegate pod."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from federation import names
+from federation.model.times import parse_time
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Chaperon:
+    """A chaperon; `status` is its pod's status, `spec` the pod's spec as the source asked for it."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    parent_namespace: str
+    parent_name: str
+    parent_uid: str
+    parent_cluster_name: str
+    is_marked_reserved: bool
+    is_allowed: bool
+    is_terminating: bool
+    waits_to_be_allowed: bool
+    asked_after_ungate: bool
+    pod_missing_since: datetime | None
+    remade_count: int
+    remade_at: datetime | None
+    restart_policy: str
+    status: Manifest = field(repr=False)
+    manifest: Manifest | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def is_reserved(self) -> bool:
+        """Whether a node is held for it right now."""
+        return self.is_marked_reserved and not self.is_terminating
+
+    @property
+    def parent_key(self) -> str:
+        """`namespace/name` of the proxy pod."""
+        return f"{self.parent_namespace}/{self.parent_name}"
+
+    @property
+    def refusal(self) -> str:
+        """Why the target's scheduler has no node for it; empty where it has, or has not answered."""
+        for condition in self.status.get("conditions") or []:
+            if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+                return str(condition.get("message") or condition.get("reason") or "")
+        return ""
+
+
+def parse_chaperon(manifest: Manifest) -> Chaperon:
+    """Return the thin chaperon, without its pod spec (the source's view)."""
+    metadata = manifest["metadata"]
+    annotations, labels = metadata.get("annotations") or {}, metadata.get("labels") or {}
+    count, _, moment = annotations.get(names.REMADE, "").partition(" ")
+    return Chaperon(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        parent_namespace=annotations.get(names.PARENT_NAMESPACE, ""),
+        parent_name=annotations.get(names.PARENT_NAME, ""),
+        parent_uid=labels.get(names.PARENT_UID, ""),
+        parent_cluster_name=labels.get(names.PARENT_CLUSTER_NAME, ""),
+        is_marked_reserved=names.IS_RESERVED in annotations,
+        is_allowed=names.IS_ALLOWED in annotations,
+        is_terminating=bool(metadata.get("deletionTimestamp")),
+        waits_to_be_allowed=names.WAITS_TO_BE_ALLOWED in annotations,
+        asked_after_ungate=names.ASKED_AFTER_UNGATE in annotations,
+        pod_missing_since=parse_time(annotations.get(names.POD_MISSING_SINCE)),
+        remade_count=int(count) if count.isdigit() else 0,
+        remade_at=parse_time(moment),
+        restart_policy=(manifest.get("spec") or {}).get("restartPolicy") or "Always",
+        status=manifest.get("status") or {},
+    )
+
+
+def parse_whole_chaperon(manifest: Manifest) -> Chaperon:
+    """Return the chaperon with its manifest, from which the pod is made (the target's view)."""
+    thin = parse_chaperon(manifest)
+    values = {name: getattr(thin, name) for name in thin.__slots__}
+    return Chaperon(**(values | {"manifest": manifest}))

@@ -1,0 +1,155 @@
+"""Pods as the federation sees them: proxies in a source, candidates and delegates in a target."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from federation import names
+from federation.model.times import parse_time
+
+Manifest = dict[str, Any]
+
+_TERMINAL = ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyPod:
+    """A pod that admission made a proxy.
+
+    `finalizers` are only those that stand for targets. `pinned_nodes` are the virtual nodes that the ungating tied it
+    to. `manifest` is the whole object, kept only while unbound, when candidates are made from it; `status` is the
+    status as the API server has it, kept once bound.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    node_name: str
+    gates: tuple[str, ...]
+    phase: str
+    is_terminating: bool
+    finalizers: tuple[str, ...]
+    has_controller: bool
+    needs_reservation: bool
+    created_at: datetime | None
+    ungated_at: datetime | None
+    pinned_nodes: frozenset[str]
+    has_started: bool
+    waiting_message: str
+    container_names: frozenset[str]
+    manifest: Manifest | None = field(default=None, compare=False, repr=False)
+    status: Manifest = field(default_factory=dict, repr=False)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its phase is terminal."""
+        return self.phase in _TERMINAL
+
+    @property
+    def is_gated_by_us_alone(self) -> bool:
+        """Whether our gate is the only one left: others (quota queues) come first (rule M6)."""
+        return self.gates == (names.CANDIDATES_GATE,)
+
+
+def has_started(status: Mapping[str, Any]) -> bool:
+    """Whether any container ever ran, by a pod status (a kubelet that rejects a pod sets even its startTime)."""
+    for kind in ("containerStatuses", "initContainerStatuses"):
+        for container in status.get(kind) or []:
+            states = (container.get("state") or {}, container.get("lastState") or {})
+            if any("running" in state or "terminated" in state for state in states) or container.get("restartCount"):
+                return True
+    return False
+
+
+def pinned_nodes(spec: Mapping[str, Any]) -> frozenset[str]:
+    """Return the hostnames that every required node-affinity term allows; empty where it does not speak of them."""
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    terms = (affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}).get("nodeSelectorTerms") or []
+    found: set[str] = set()
+    for term in terms:
+        for expression in term.get("matchExpressions") or []:
+            if expression.get("key") == names.HOSTNAME and expression.get("operator") == "In":
+                found.update(expression.get("values") or [])
+    return frozenset(found)
+
+
+def _containers(spec: Mapping[str, Any]) -> frozenset[str]:
+    kinds = ("containers", "initContainers", "ephemeralContainers")
+    return frozenset(container["name"] for kind in kinds for container in spec.get(kind) or [])
+
+
+def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    for condition in status.get("conditions") or []:
+        if condition.get("type") == kind:
+            found: Mapping[str, Any] = condition
+            return found
+    return {}
+
+
+def parse_proxy(manifest: Manifest) -> ProxyPod | None:
+    """Return the proxy, or None for a pod that admission did not elect (rule C4)."""
+    metadata, spec, status = manifest["metadata"], manifest["spec"], manifest.get("status") or {}
+    annotations = metadata.get("annotations") or {}
+    if names.ELECT not in annotations or names.SOURCE_POD_MANIFEST not in annotations:
+        return None
+    node_name = spec.get("nodeName") or ""
+    return ProxyPod(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        node_name=node_name,
+        gates=tuple(gate["name"] for gate in spec.get("schedulingGates") or []),
+        phase=status.get("phase") or "Pending",
+        is_terminating=bool(metadata.get("deletionTimestamp")),
+        finalizers=tuple(name for name in metadata.get("finalizers") or [] if name.startswith(names.PREFIX)),
+        has_controller=any(owner.get("controller") for owner in metadata.get("ownerReferences") or []),
+        needs_reservation=names.NO_RESERVATION not in annotations,
+        created_at=parse_time(metadata.get("creationTimestamp")),
+        ungated_at=parse_time(annotations.get(names.UNGATED_AT)),
+        pinned_nodes=pinned_nodes(spec) if names.UNGATED_AT in annotations else frozenset(),
+        has_started=has_started(status),
+        waiting_message=_condition(status, names.RESERVED_CONDITION).get("message") or "",
+        container_names=_containers(spec),
+        manifest=None if node_name else manifest,
+        status=status if node_name else {},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TargetPod:
+    """A candidate or delegate pod, in the target."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    node_name: str
+    phase: str
+    is_terminating: bool
+    is_unschedulable: bool
+    owner_uid: str
+    status: Manifest = field(repr=False)
+
+
+def parse_target_pod(manifest: Manifest) -> TargetPod | None:
+    """Return the pod, or None where no chaperon controls it."""
+    metadata, spec, status = manifest["metadata"], manifest["spec"], manifest.get("status") or {}
+    owner: Manifest = next((o for o in metadata.get("ownerReferences") or [] if o.get("controller")), {})
+    if owner.get("kind") != names.CHAPERON_KIND or not str(owner.get("apiVersion")).startswith(names.PREFIX):
+        return None
+    scheduled = _condition(status, "PodScheduled")
+    return TargetPod(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        node_name=spec.get("nodeName") or "",
+        phase=status.get("phase") or "Pending",
+        is_terminating=bool(metadata.get("deletionTimestamp")),
+        is_unschedulable=scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable",
+        owner_uid=owner["uid"],
+        status=status,
+    )

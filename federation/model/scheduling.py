@@ -1,0 +1,35 @@
+"""A node as a scheduler's filters see it: labels, taints, cordon."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """A node's taint."""
+
+    key: str
+    value: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulingNode:
+    """What decides whether a pod may go to a node, but for room."""
+
+    name: str
+    labels: Mapping[str, str]
+    taints: tuple[Taint, ...]
+    is_unschedulable: bool
+
+
+def parse_scheduling_node(manifest: dict[str, Any]) -> SchedulingNode:
+    """Return the node."""
+    spec = manifest.get("spec") or {}
+    return SchedulingNode(
+        name=manifest["metadata"]["name"],
+        labels=manifest["metadata"].get("labels") or {},
+        taints=tuple(Taint(t["key"], t.get("value") or "", t["effect"]) for t in spec.get("taints") or []),
+        is_unschedulable=bool(spec.get("unschedulable")),
+    )
