@@ -1,0 +1,61 @@
+"""Target and ClusterTarget: in a source, how to reach a target and whom it serves."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from federation import names
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A Target, or with an empty `namespace` a ClusterTarget.
+
+    A Target serves pods of its own namespace, a ClusterTarget those of all. `secret_*` are empty where `is_self`.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    is_self: bool
+    secret_namespace: str
+    secret_name: str
+    secret_key: str
+    context: str
+    excluded_labels_regexp: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(namespace, name)."""
+        return self.namespace, self.name
+
+    @property
+    def node_name(self) -> str:
+        """The name of its virtual node."""
+        return names.virtual_node_name(self.namespace, self.name)
+
+    @property
+    def finalizer(self) -> str:
+        """The finalizer that stands for it on proxy pods."""
+        return names.finalizer(self.namespace, self.name)
+
+    def serves(self, namespace: str) -> bool:
+        """Whether pods of a namespace may go there."""
+        return self.namespace in ("", namespace)
+
+
+def parse_target(manifest: dict[str, Any]) -> Target:
+    """Return the target, of either kind."""
+    metadata, spec = manifest["metadata"], manifest.get("spec") or {}
+    secret = spec.get("kubeconfigSecret") or {}
+    namespace = metadata.get("namespace", "")
+    return Target(
+        namespace=namespace,
+        name=metadata["name"],
+        uid=metadata["uid"],
+        is_self=bool(spec.get("self")),
+        secret_namespace=namespace or secret.get("namespace", ""),
+        secret_name=secret.get("name", ""),
+        secret_key=secret.get("key") or "config",
+        context=secret.get("context") or "",
+        excluded_labels_regexp=spec.get("excludedLabelsRegexp") or "",
+    )
