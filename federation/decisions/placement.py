@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from federation.model.chaperon import Chaperon
 from federation.model.pod import ProxyPod
 
+DELEGATE_GONE = "DelegateGone"  # the reason of a proxy that ended because its delegate vanished
 BOUND_LATE = timedelta(seconds=5)  # rule M1: an ungated pod without a live reservation for so long is asked for anew
 EXPLAIN_AFTER = timedelta(seconds=2)  # in the ordinary case a pod is bound before anyone could read why it waits
 
@@ -86,12 +87,16 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Give the proxy a terminal phase (rule C1). `is_deleted` also deletes it, for its owner to make a new one."""
+    """Give the proxy a terminal phase (rule C1), once its chaperon is live NotFound in the target it is bound to."""
 
     reason: str
     message: str
     is_disruption: bool
-    is_deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete an ended proxy that a controller owns, as an eviction would; its owner makes a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ class Explain:
     message: str
 
 
-Action = Ask | RecordTargets | ForgetTargets | Withdraw | Allow | Ungate | Bind | End | Explain
+Action = Ask | RecordTargets | ForgetTargets | Withdraw | Allow | Ungate | Bind | End | Delete | Explain
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,7 @@ def _ending(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Cha
     if not proxy.is_finished:
         if is_waiting:
             return Plan()
-        return Plan((End("Deleted", "the pod was deleted", is_disruption=False, is_deleted=False),))
+        return Plan((End("Deleted", "the pod was deleted", is_disruption=False),))
     busy = {target.finalizer for target in targets if own[target.node_name] is not None} | unreachable
     return _forgetting(tuple(name for name in proxy.finalizers if name not in busy))
 
@@ -183,10 +188,9 @@ def _commit(proxy: ProxyPod, chosen: TargetView, chaperon: Chaperon | None) -> l
     """The chosen target's chaperon exists and is allowed; or its pod ran and vanished, and the proxy ends."""
     if chaperon is None:
         if proxy.is_finished:
-            return []
+            return [Delete()] if proxy.reason == DELEGATE_GONE and proxy.has_controller else []
         if proxy.has_started:
-            message = f"its delegate on {chosen.node_name} is gone"
-            return [End("DelegateGone", message, is_disruption=True, is_deleted=proxy.has_controller)]
+            return [End(DELEGATE_GONE, f"its delegate on {chosen.node_name} is gone", is_disruption=True)]
         return _asking(proxy, [chosen])
     if chaperon.is_terminating:
         return []

@@ -17,7 +17,7 @@ _TERMINAL = ("Succeeded", "Failed")
 class ProxyPod:
     """A pod that admission made a proxy.
 
-    `finalizers` are only those that stand for targets. `pinned_nodes` are the virtual nodes that the ungating tied it
+    `finalizers` are those that stand for targets, `other_finalizers` the rest. `pinned_nodes` are the virtual nodes that the ungating tied it
     to. `manifest` is the whole object, kept only while unbound, when candidates are made from it; `status` is the
     status as the API server has it, kept once bound.
     """
@@ -29,8 +29,10 @@ class ProxyPod:
     node_name: str
     gates: tuple[str, ...]
     phase: str
+    reason: str
     is_terminating: bool
     finalizers: tuple[str, ...]
+    other_finalizers: tuple[str, ...]
     has_controller: bool
     needs_reservation: bool
     created_at: datetime | None
@@ -103,8 +105,10 @@ def parse_proxy(manifest: Manifest) -> ProxyPod | None:
         node_name=node_name,
         gates=tuple(gate["name"] for gate in spec.get("schedulingGates") or []),
         phase=status.get("phase") or "Pending",
+        reason=status.get("reason") or "",
         is_terminating=bool(metadata.get("deletionTimestamp")),
         finalizers=tuple(name for name in metadata.get("finalizers") or [] if name.startswith(names.PREFIX)),
+        other_finalizers=tuple(n for n in metadata.get("finalizers") or [] if not n.startswith(names.PREFIX)),
         has_controller=any(owner.get("controller") for owner in metadata.get("ownerReferences") or []),
         needs_reservation=names.NO_RESERVATION not in annotations,
         created_at=parse_time(metadata.get("creationTimestamp")),

@@ -1,0 +1,1 @@
+"""One reconciler per file, named after what it keeps true. `reconcile(key)` returns when to look again."""

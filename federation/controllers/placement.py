@@ -1,0 +1,263 @@
+"""Keeps the one rule for every proxy pod: reads what is known, decides, writes.
+
+What must be true at the moment of a write is checked live right before it (rules S2, S3); a Conflict means that the
+cache was behind, and the workqueue brings the key back.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from loguru import logger
+
+from federation import names
+from federation.clock import Clock
+from federation.controllers.commitment import Commitment
+from federation.controllers.connection import Connection
+from federation.decisions import placement
+from federation.decisions.admission import tightened_affinity
+from federation.decisions.candidate import chaperon_for
+from federation.decisions.eligibility import obstacle
+from federation.decisions.feedback import ended_patch, waiting_patch
+from federation.decisions.placement import TargetView
+from federation.events import record
+from federation.kinds import POD_CHAPERONS
+from federation.kube.api import Api, Manifest
+from federation.kube.errors import AlreadyExists, NotFound, StatusError
+from federation.kube.resources import PODS
+from federation.kube.store import Store
+from federation.model.chaperon import Chaperon
+from federation.model.pod import ProxyPod
+from federation.model.scheduling import SchedulingNode
+from federation.model.times import format_time
+from federation.submitted import BadAnnotation, parse_constraints, parse_kept_labels, parse_submitted
+
+Key = tuple[str, str]
+
+_REFUSAL_HOLDS = timedelta(seconds=30)  # a target that rejects the object itself (quota, namespace) is asked again then
+
+
+class Placement:
+    """Reconciles proxy pods by (namespace, name)."""
+
+    def __init__(
+        self,
+        *,
+        api: Api,
+        cluster_name: str,
+        pods: Store[ProxyPod],
+        nodes: Store[SchedulingNode],
+        is_labelled: Callable[[str], bool],
+        connections: Callable[[], list[Connection]],
+        clock: Clock,
+    ) -> None:
+        self._api = api
+        self._cluster_name = cluster_name
+        self._pods = pods
+        self._nodes = nodes
+        self._is_labelled = is_labelled
+        self._connections = connections
+        self._clock = clock
+        self._commitment = Commitment(api)
+        self._refusals: dict[tuple[str, str], tuple[str, datetime]] = {}  # (pod uid, node) -> message, until when
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Bring one proxy pod's chaperons, gate, finalizers and end to what the rule says."""
+        proxy = self._pods.get(*key)
+        if proxy is not None and not (proxy.is_terminating or self._is_labelled(proxy.namespace)):
+            return None  # rule C4
+        connections = {c.target.node_name: c for c in self._connections() if c.target.serves(key[0])}
+        views = tuple(self._view(key, proxy, connection) for _, connection in sorted(connections.items()))
+        plan = placement.decide(proxy, views, self._clock())
+        asks = [action for action in plan.actions if isinstance(action, placement.Ask)]
+        if asks:
+            assert proxy is not None
+            await asyncio.gather(*(self._ask(proxy, connections[ask.node_name]) for ask in asks))
+        for action in plan.actions:
+            await self._perform(action, key, proxy, connections)
+        return plan.look_again_seconds
+
+    def _view(self, key: Key, proxy: ProxyPod | None, connection: Connection) -> TargetView:
+        target = connection.target
+        node = self._nodes.get("", target.node_name)
+        reason = ""
+        if proxy is not None and proxy.manifest is not None:
+            reason = obstacle(proxy.manifest["spec"], node) if node else "its virtual node is not there yet"
+            reason = reason or self._refusal(proxy, target.node_name)
+        chaperons = connection.chaperons.by("parent", f"{key[0]}/{key[1]}")
+        return TargetView(target.node_name, target.finalizer, reason, connection.trouble, tuple(chaperons))
+
+    def _refusal(self, proxy: ProxyPod, node_name: str) -> str:
+        message, until = self._refusals.get((proxy.uid, node_name), ("", self._clock()))
+        if message and until <= self._clock():
+            del self._refusals[proxy.uid, node_name]
+            return ""
+        return message
+
+    async def _perform(
+        self, action: placement.Action, key: Key, proxy: ProxyPod | None, connections: dict[str, Connection]
+    ) -> None:
+        if isinstance(action, placement.Withdraw):
+            await self._withdraw(action.chaperon, connections[action.node_name], is_orphan=proxy is None)
+            return
+        assert proxy is not None, "all but withdrawing is done to a proxy that is there"
+        match action:
+            case placement.Ask():
+                pass  # done, all at once
+            case placement.RecordTargets(finalizers):
+                await self._set_finalizers(proxy, (*proxy.finalizers, *finalizers))
+            case placement.ForgetTargets(finalizers):
+                await self._forget(proxy, finalizers, list(connections.values()))
+            case placement.Allow(node_name, chaperon):
+                await self._commitment.allow(proxy, chaperon, connections[node_name])
+            case placement.Ungate(node_names):
+                await self._ungate(proxy, node_names)
+            case placement.Bind(node_name):
+                await self._bind(proxy, node_name)
+            case placement.End():
+                await self._end(proxy, action, connections)
+            case placement.Delete():
+                await self._api.delete(PODS, proxy.name, proxy.namespace, uid=proxy.uid)
+            case placement.Explain(message):
+                await self._explain(proxy, message)
+            case _:
+                assert_never(action)
+
+    async def _ask(self, proxy: ProxyPod, connection: Connection) -> None:
+        live = proxy.manifest or await self._api.get(PODS, proxy.name, proxy.namespace)
+        annotations = live["metadata"].get("annotations") or {}
+        try:
+            chaperon = chaperon_for(
+                live,
+                parse_submitted(annotations),
+                parse_constraints(annotations),
+                cluster_name=self._cluster_name,
+                is_kept_label=parse_kept_labels(annotations),
+            )
+            await connection.api.create(POD_CHAPERONS, chaperon)
+        except AlreadyExists:
+            return  # an earlier attempt of ours, whose answer was lost: our watch shows it
+        except (StatusError, BadAnnotation) as error:
+            message = error.message if isinstance(error, StatusError) else str(error)
+            self._refusals[proxy.uid, connection.target.node_name] = (message, self._clock() + _REFUSAL_HOLDS)
+            logger.warning("target refused a chaperon", pod=proxy.name, target=connection.target.name, error=message)
+
+    async def _withdraw(self, chaperon: Chaperon, connection: Connection, *, is_orphan: bool) -> None:
+        if is_orphan and await self._is_alive(chaperon):
+            return
+        with contextlib.suppress(NotFound):
+            await connection.api.delete(
+                POD_CHAPERONS,
+                chaperon.name,
+                chaperon.namespace,
+                uid=chaperon.uid,
+                resource_version=chaperon.resource_version,
+                propagation="Foreground",
+            )
+
+    async def _is_alive(self, chaperon: Chaperon) -> bool:
+        """Whether a chaperon's parent exists although our store does not hold it (its label may have been edited)."""
+        try:
+            live = await self._api.get(PODS, chaperon.parent_name, chaperon.parent_namespace)
+        except NotFound as error:
+            if not error.is_about(chaperon.parent_name):
+                raise
+            return False
+        return bool(live["metadata"]["uid"] == chaperon.parent_uid)
+
+    async def _set_finalizers(self, proxy: ProxyPod, finalizers: tuple[str, ...]) -> None:
+        """Set the finalizers that stand for targets; a proxy that changed since it was looked at gives a Conflict."""
+        metadata = {
+            "uid": proxy.uid,
+            "resourceVersion": proxy.resource_version,
+            "finalizers": [*proxy.other_finalizers, *finalizers],
+        }
+        await self._api.patch(PODS, proxy.name, {"metadata": metadata}, proxy.namespace)
+
+    async def _forget(self, proxy: ProxyPod, finalizers: tuple[str, ...], connections: list[Connection]) -> None:
+        """Drop finalizers whose target confirms, live, that the chaperon is gone (or that no longer exist: M7)."""
+        by_finalizer = {connection.target.finalizer: connection for connection in connections}
+        confirmed = set()
+        for finalizer in finalizers:
+            connection = by_finalizer.get(finalizer)
+            if connection is None or await self._is_gone(proxy, connection):
+                confirmed.add(finalizer)
+        if confirmed:
+            await self._set_finalizers(proxy, tuple(name for name in proxy.finalizers if name not in confirmed))
+
+    async def _is_gone(self, proxy: ProxyPod, connection: Connection) -> bool:
+        name = names.chaperon_name(proxy.name, proxy.uid)
+        try:
+            await connection.api.get(POD_CHAPERONS, name, proxy.namespace)
+        except NotFound as error:
+            if not error.is_about(name):
+                raise
+            return True
+        return False
+
+    async def _ungate(self, proxy: ProxyPod, node_names: tuple[str, ...]) -> None:
+        assert proxy.manifest is not None
+        patch: Manifest = {
+            "metadata": {
+                "uid": proxy.uid,
+                "resourceVersion": proxy.resource_version,
+                "annotations": {names.UNGATED_AT: format_time(self._clock())},
+            },
+            "spec": {
+                "schedulingGates": None,
+                "affinity": tightened_affinity(proxy.manifest["spec"], node_names),
+            },
+        }
+        await self._api.patch(PODS, proxy.name, patch, proxy.namespace)
+
+    async def _bind(self, proxy: ProxyPod, node_name: str) -> None:
+        binding = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": proxy.name, "namespace": proxy.namespace, "uid": proxy.uid},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node_name},
+        }
+        await self._api.create(PODS, binding, proxy.namespace, name=proxy.name, subresource="binding")
+        logger.info("bound late", pod=proxy.name, namespace=proxy.namespace, node=node_name)
+
+    async def _end(self, proxy: ProxyPod, end: placement.End, connections: dict[str, Connection]) -> None:
+        chosen = connections.get(proxy.node_name)
+        if chosen is not None and not await self._is_gone(proxy, chosen):
+            return
+        live = await self._api.get(PODS, proxy.name, proxy.namespace)
+        status = ended_patch(
+            live.get("status") or {},
+            end.reason,
+            end.message,
+            format_time(self._clock()),
+            is_disruption=end.is_disruption,
+        )
+        await self._patch_status(proxy, status)
+        if end.is_disruption:
+            await self._record(proxy, end.reason, end.message)
+
+    async def _explain(self, proxy: ProxyPod, message: str) -> None:
+        assert proxy.manifest is not None
+        now = format_time(self._clock())
+        await self._patch_status(proxy, waiting_patch(proxy.manifest.get("status") or {}, message, now))
+        await self._record(proxy, "NoReservation", message)
+
+    async def _patch_status(self, proxy: ProxyPod, status: Manifest) -> None:
+        body = {"metadata": {"uid": proxy.uid, "resourceVersion": proxy.resource_version}, "status": status}
+        await self._api.patch(PODS, proxy.name, body, proxy.namespace, subresource="status")
+
+    async def _record(self, proxy: ProxyPod, reason: str, message: str) -> None:
+        await record(
+            self._api,
+            self._clock,
+            namespace=proxy.namespace,
+            kind="Pod",
+            name=proxy.name,
+            uid=proxy.uid,
+            api_version="v1",
+            reason=reason,
+            message=message,
+            level="Warning",
+        )
