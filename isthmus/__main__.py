@@ -1,10 +1,16 @@
 """The command `isthmus`: mounts the commands of the other packages, nothing else.
 
-Each command imports its package when it is called, so that `isthmus --help` is quick and a cluster's agent never
-loads the lab.
+A command's package is imported when that command is called, so that a cluster's agent never loads the lab; only the
+help, which lists them all, loads them all.
 """
 
+import sys
+from importlib import import_module
+
 import typer
+
+# Command -> the module whose `app` (a typer application) it is.
+MOUNTED = {"lab": "lab.cli"}
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Clusters of different owners, usable as one.")
 
@@ -14,8 +20,16 @@ def isthmus() -> None:
     """Clusters of different owners, usable as one."""
 
 
+def mount(arguments: list[str]) -> None:
+    """Mount the command that is wanted, or all."""
+    wanted = [name for name in arguments[:1] if name in MOUNTED] or list(MOUNTED)
+    for name in wanted:
+        app.add_typer(import_module(MOUNTED[name]).app, name=name)
+
+
 def main() -> None:
     """Run the command line."""
+    mount(sys.argv[1:])
     app()
 
 

@@ -1,0 +1,111 @@
+"""`isthmus lab`: the lab's Python API (`lab.up`, `lab.down`, `lab.status`) on the command line, nothing else.
+
+What it needs is imported by each command, so that `isthmus --help` stays quick.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="A whole federation on this machine, to try and to test.")
+
+T = TypeVar("T")
+
+Directory = Annotated[Path | None, typer.Option("--dir", help="State of the lab [default: ./.isthmus-lab]")]
+
+
+@app.command()
+def up(
+    directory: Directory = None,
+    engine: Annotated[str | None, typer.Option(help="embedded, or kube (see make kube)")] = None,
+    clusters: Annotated[str | None, typer.Option(help="name:os/arch[+os/arch],...; the first is the source")] = None,
+    bare: Annotated[bool, typer.Option("--bare", help="Control planes and nodes only")] = False,
+) -> None:
+    """Start a lab and return when all of it is ready."""
+    from lab.plan import Component, EngineName, LabPlan, parse_clusters  # noqa: PLC0415
+    from lab.settings import LabSettings  # noqa: PLC0415
+    from lab.up import up as start  # noqa: PLC0415
+
+    def build() -> LabPlan:
+        settings = LabSettings()
+        chosen = settings.engine if engine is None else _engine(engine)
+        return LabPlan(
+            directory=_resolve(directory),
+            engine=EngineName(chosen),
+            clusters=parse_clusters(clusters or settings.clusters),
+            components=frozenset() if bare else frozenset(Component),
+        )
+
+    plan = _or_exit(build)
+    record = _or_exit(lambda: _run(start(plan, report=lambda line: print(line, file=sys.stderr, flush=True))))  # noqa: T201
+    for cluster in record.clusters:
+        typer.echo(f"export KUBECONFIG={cluster.kubeconfig}  # {cluster.name}")
+
+
+@app.command()
+def down(directory: Directory = None) -> None:
+    """End a lab and remove its directory."""
+    from lab.directory import LabDirectory  # noqa: PLC0415
+    from lab.down import down as end  # noqa: PLC0415
+
+    root = _resolve(directory)
+    _or_exit(lambda: _run(end(LabDirectory(root))))
+
+
+@app.command()
+def status(
+    directory: Directory = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs")] = False,
+) -> None:
+    """Show what a lab consists of."""
+    from lab.directory import LabDirectory  # noqa: PLC0415
+    from lab.status import status as look  # noqa: PLC0415
+
+    facts = _or_exit(lambda: look(LabDirectory(_resolve(directory))))
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+    else:
+        from lab.status_table import print_status  # noqa: PLC0415
+
+        print_status(facts)
+
+
+def _resolve(directory: Path | None) -> Path:
+    from lab.settings import LabSettings  # noqa: PLC0415
+
+    return (directory or LabSettings().dir).absolute()
+
+
+def _engine(text: str) -> str:
+    from lab.plan import EngineName  # noqa: PLC0415
+
+    if text not in list(EngineName):
+        raise ValueError(f"unknown engine {text!r} (known: {', '.join(EngineName)})")
+    return text
+
+
+def _or_exit(act: Callable[[], T]) -> T:
+    """Run it; an error that its user can do something about is one message, not a traceback."""
+    from lab.directory import LabBusy, NoLab  # noqa: PLC0415
+    from lab.waiting import StartFailed  # noqa: PLC0415
+
+    try:
+        return act()
+    except (LabBusy, NoLab, StartFailed, ValueError, TimeoutError) as error:
+        typer.secho(f"isthmus lab: {error}", err=True, fg=typer.colors.RED)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.secho("isthmus lab: broken off; what it had started was ended", err=True)
+        raise typer.Exit(130) from None
+
+
+def _run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """asyncio.run that takes SIGTERM like Ctrl-C, so that a killed `lab up` ends what it started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return asyncio.run(coroutine)

@@ -1,0 +1,1 @@
+"""Two engines for the lab's clusters: `embedded` (our small control plane) and `kube` (the real one)."""

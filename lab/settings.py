@@ -1,0 +1,24 @@
+"""Settings of the lab's commands, from the environment; options on the command line win."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lab.plan import DEFAULT_CLUSTERS, EngineName
+
+
+class LabSettings(BaseSettings):
+    """What `isthmus lab` does when an option is not given."""
+
+    model_config = SettingsConfigDict(env_prefix="ISTHMUS_LAB_", frozen=True)
+
+    dir: Path = Field(
+        default=Path(".isthmus-lab"),
+        description="State of the lab. Relative to the working directory, so that two checkouts have two labs.",
+    )
+    engine: EngineName = Field(
+        default=EngineName.EMBEDDED,
+        description="Control planes: embedded needs Python only, kube the result of make kube.",
+    )
+    clusters: str = Field(default=DEFAULT_CLUSTERS, description="name:os/arch[+os/arch],...; the first is the source.")

@@ -1,0 +1,115 @@
+"""Fixtures: labs to test against, one per engine and kind, started when the first test asks for it.
+
+    async def test_something(bare_lab: RunningLab, namespace: str) -> None:
+        await bare_lab.api().create(PODS, ..., namespace)      # source cluster; bare_lab.api("arm-lab") is another
+
+A test that uses one of them runs once per engine. `bare_lab` is control planes and nodes, `federation_lab` has agents
+too. Tests share a lab, so each works in a `namespace` of its own, which exists in all clusters.
+
+An engine that cannot run here is left out with one line at the end; with ISTHMUS_TEST_REQUIRE_KUBE=1, as
+`.ci/run` sets it, that is an error.
+"""
+
+import os
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+
+from federation.kube.resources import NAMESPACES, SERVICE_ACCOUNTS
+from lab.engines.engine import missing_parts
+from lab.plan import DEFAULT_CLUSTERS, Component, EngineName, LabPlan, parse_clusters
+from lab.running import RunningLab, running
+from lab.waiting import until_object
+
+ENGINE_OF = pytest.StashKey[dict[str, str]]()
+LEFT_OUT = pytest.StashKey[Counter[str]]()
+
+
+@pytest.fixture(scope="session", params=["embedded", pytest.param("kube", marks=pytest.mark.kube)])
+def engine(request: pytest.FixtureRequest) -> EngineName:
+    """The engine; tests that use it, through a lab or directly, run once per engine."""
+    return EngineName(request.param)
+
+
+@pytest.fixture(scope="session")
+async def bare_lab(engine: EngineName, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningLab]:
+    """Three clusters with nodes, nothing of Isthmus in them."""
+    plan = LabPlan(tmp_path_factory.mktemp("bare") / "lab", engine, parse_clusters(DEFAULT_CLUSTERS))
+    async with running(plan, print) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+async def federation_lab(engine: EngineName, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningLab]:
+    """Three clusters that are a federation: agents, candidate schedulers, extenders; without GitLab."""
+    directory = tmp_path_factory.mktemp("federation") / "lab"
+    plan = LabPlan(directory, engine, parse_clusters(DEFAULT_CLUSTERS), frozenset({Component.FEDERATION}))
+    async with running(plan, print) as lab:
+        yield lab
+
+
+@pytest.fixture
+def lab_in_use(request: pytest.FixtureRequest) -> RunningLab:
+    """The lab that the test names among its arguments."""
+    kind = "federation_lab" if "federation_lab" in request.fixturenames else "bare_lab"
+    found: RunningLab = request.getfixturevalue(kind)
+    return found
+
+
+@pytest.fixture
+async def namespace(lab_in_use: RunningLab) -> AsyncIterator[str]:
+    """A namespace of the test's own in every cluster, labelled for federation, ready for pods."""
+    name = f"test-{secrets.token_hex(4)}"
+    manifest = {"metadata": {"name": name, "labels": {"multicluster-scheduler": "enabled"}}}
+    for api in lab_in_use.apis.values():
+        await api.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", **manifest})
+    for cluster, api in lab_in_use.apis.items():
+        await until_object(
+            api,
+            SERVICE_ACCOUNTS,
+            lambda account: bool(account["metadata"]["name"] == "default"),
+            namespace=name,
+            what=f"{cluster}: service account {name}/default",
+            seconds=30,
+        )
+    yield name
+    # Not waited for: no other test uses it, and the lab goes as a whole.
+    for api in lab_in_use.apis.values():
+        await api.delete(NAMESPACES, name)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of an engine that cannot run here."""
+    engines = {item.nodeid: name for item in items if (name := _engine_of(item))}
+    missing = {name: missing_parts(EngineName(name)) for name in set(engines.values())}
+    if missing.get("kube") and os.environ.get("ISTHMUS_TEST_REQUIRE_KUBE") == "1":
+        raise pytest.UsageError(f"ISTHMUS_TEST_REQUIRE_KUBE is set, but {missing['kube']}")
+    left_out = [item for item in items if missing.get(engines.get(item.nodeid, ""))]
+    config.stash[ENGINE_OF] = engines
+    config.stash[LEFT_OUT] = Counter(engines[item.nodeid] for item in left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say per engine how many tests there were and how many passed; `.ci/run` reads these lines."""
+    engines = config.stash.get(ENGINE_OF, {})
+    left_out = config.stash.get(LEFT_OUT, Counter())
+    collected = Counter(engines.values())
+    passed = Counter(
+        engines[report.nodeid] for report in terminalreporter.getreports("passed") if report.nodeid in engines
+    )
+    for name in sorted(collected):
+        if left_out[name]:
+            reason = missing_parts(EngineName(name))
+            terminalreporter.write_line(f"engine {name}: {left_out[name]} tests left out: {reason}")
+        else:
+            terminalreporter.write_line(f"engine {name}: collected {collected[name]}, passed {passed[name]}")
+
+
+def _engine_of(item: pytest.Item) -> str:
+    if item.get_closest_marker("kube"):
+        return "kube"
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params.get("engine", "")) if callspec else ""
