@@ -10,7 +10,7 @@ from importlib import import_module
 import typer
 
 # Command -> the module whose `app` (a typer application) it is.
-MOUNTED = {"lab": "lab.cli"}
+MOUNTED = {"bridge": "bridge.cli", "lab": "lab.cli"}
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Clusters of different owners, usable as one.")
 

@@ -1,0 +1,164 @@
+"""The bridge's loop: read, decide, apply, again.
+
+Level-triggered: a look starts from what GitLab and the cluster say now, and every write has a name that a second
+attempt meets again. So it may be killed between any two writes. When GitLab or the cluster cannot be read, nothing
+is decided: what runs keeps running, and the next look comes later each time.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from loguru import logger
+
+from bridge import demand, runners
+from bridge.cluster import Cluster
+from bridge.demand import Bounds, Plan, ProfileDemand, WantedRunner
+from bridge.errors import GitLabError, GitLabUnavailable
+from bridge.gitlab_api import GitLab
+from bridge.profiles import Profile
+from bridge.reading import DemandReader
+from bridge.registration import Registrar
+from bridge.runners import RunnerOptions
+from federation.kube.errors import ApiError
+
+_HOLD_SECONDS_MAX = 300.0  # GitLab may be down for long; jobs wait this long at most once it is back
+_JITTER = 0.2  # several bridges at one GitLab shall not ask in step
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often."""
+
+    poll_seconds: float
+    heartbeat: timedelta
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What may be lost at any time: it only saves requests and log lines."""
+
+    forgotten_managers: set[str] = field(default_factory=set)
+    reported: dict[str, str] = field(default_factory=dict)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Bridge:
+    """One GitLab, one cluster, some profiles."""
+
+    def __init__(
+        self,
+        *,
+        gitlab: GitLab,
+        demand_reader: DemandReader,
+        cluster: Cluster,
+        registrar: Registrar,
+        profiles: Sequence[Profile],
+        options: RunnerOptions,
+        bounds: Bounds,
+        pace: Pace,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._gitlab = gitlab
+        self._reader = demand_reader
+        self._cluster = cluster
+        self._registrar = registrar
+        self._profiles = profiles
+        self._options = options
+        self._bounds = bounds
+        self._pace = pace
+        self._clock = clock
+        self._memory = _Memory()
+
+    async def run(self) -> None:
+        """Watch the cluster and look again and again, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._cluster.follow())
+            await self._cluster.synced()
+            await self._look_for_ever()
+
+    async def _look_for_ever(self) -> None:
+        wait = self._pace.poll_seconds
+        while True:
+            try:
+                await self.look()
+                wait = self._pace.poll_seconds
+                self._report("look", "")
+            except (GitLabError, ApiError) as error:
+                self._report("look", str(error))
+                asked = error.retry_after_seconds if isinstance(error, GitLabUnavailable) else 0.0
+                wait = min(max(wait * 2, asked), _HOLD_SECONDS_MAX)
+            await asyncio.sleep(wait * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311  # jitter, not a secret
+
+    async def look(self) -> Plan:
+        """Read, decide and apply once. Raises GitLabError or ApiError with nothing half done that matters."""
+        registrations = {
+            profile.name: await self._registrar.ensure(profile, self._clock(), self._pace.heartbeat)
+            for profile in self._profiles
+        }
+        if self._cluster.trouble:
+            raise GitLabUnavailable(f"the cluster's watch is down: {self._cluster.trouble}")
+        observed = await self._reader.observe(self._cluster.runners(), registrations)
+        self._report_projects()
+        plan = demand.decide(self._profiles, observed, self._bounds, self._clock())
+        for profile_demand in plan.demands:
+            await self._apply(profile_demand)
+        for unroutable in plan.unroutable:
+            job = unroutable.job
+            self._report(f"job {job.id}", f"no profile takes {job.project}: {job.name}: {unroutable.reason}")
+        await self._forget_managers()
+        return plan
+
+    def _report_projects(self) -> None:
+        for project, trouble in self._reader.troubles.items():
+            self._report(f"project {project}", trouble and f"project {project} cannot be read: {trouble}")
+
+    async def _apply(self, wish: ProfileDemand) -> None:
+        name = wish.profile.name
+        for pod in wish.expired:
+            logger.warning("runner pod never started", profile=name, job=pod.job, why=pod.detail)
+            await self._cluster.delete_job(pod)
+        if wish.create:
+            await self._registrar.confirm(wish.profile)
+        for wanted in wish.create:
+            await self._create(wanted)
+        self._report(f"profile {name}", f"profile {name} has jobs waiting: {wish.held}" if wish.held else "")
+
+    async def _create(self, wanted: WantedRunner) -> None:
+        registration = self._registrar.known(wanted.profile)
+        assert registration, "no runner is wanted for a profile without a token"
+        manifest = runners.job(self._options, wanted, registration.fingerprint)
+        if await self._cluster.create_job(manifest):
+            logger.info(
+                "runner pod created",
+                profile=wanted.profile.name,
+                job=manifest["metadata"]["name"],
+                ci_job=wanted.job.id,
+                project=wanted.job.project,
+            )
+
+    async def _forget_managers(self) -> None:
+        """Remove finished runners from GitLab's list of managers, which otherwise grows for a week."""
+        pods = {pod.job: pod for pod in self._cluster.runners() if pod.is_finished}
+        self._memory.forgotten_managers &= set(pods)
+        by_name = {profile.name: self._registrar.known(profile) for profile in self._profiles}
+        for job in pods.keys() - self._memory.forgotten_managers:
+            if registration := by_name.get(pods[job].profile):
+                await self._gitlab.delete_manager(registration.token, pods[job].system_id)
+                self._memory.forgotten_managers.add(job)
+
+    def _report(self, about: str, message: str) -> None:
+        """Log a state when it changes, not each time it is seen."""
+        if self._memory.reported.get(about, "") == message:
+            return
+        if message:
+            logger.warning("held", about=about, reason=message)
+            self._memory.reported[about] = message
+        else:
+            logger.info("resumed", about=about)
+            del self._memory.reported[about]

@@ -1,0 +1,55 @@
+"""What can go wrong in the bridge, as one tree. Errors of python-gitlab and requests never leave gitlab_api.
+
+BridgeError
+|-- ConfigurationError      a setting or the profiles file is wrong; the message names the field and the fix
+|-- GitLabError             GitLab did not do what we asked
+    |-- GitLabUnavailable   no answer, 429 or 5xx, also after retries: hold what runs, ask again later
+    |-- GitLabDenied        401 or 403 on the bridge's own token: a person has to act
+    |-- GitLabMissing       404: the project, group or runner is not there (or not visible to the token)
+    |-- RunnerTokenRejected 403 on a runner's token: it was revoked, has expired, or the runner was deleted
+"""
+
+import re
+
+# GitLab's own prefixes: personal, runner, job and other tokens. A message that quotes an answer must not quote them.
+_TOKEN = re.compile(r"\bgl[a-z]{1,8}-[\w.-]{6,}")
+
+
+class BridgeError(Exception):
+    """Anything the bridge raises on purpose. Tokens in the message are masked."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(masked(message))
+
+
+class ConfigurationError(BridgeError):
+    """A setting or the profiles file is wrong."""
+
+
+class GitLabError(BridgeError):
+    """GitLab did not do what we asked."""
+
+
+class GitLabUnavailable(GitLabError):
+    """GitLab gave no usable answer; `retry_after_seconds` is what it asked for (0: nothing)."""
+
+    def __init__(self, message: str, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class GitLabDenied(GitLabError):
+    """The bridge's own token is not accepted, or may not do this."""
+
+
+class GitLabMissing(GitLabError):
+    """What we asked for is not there, or not for us to see."""
+
+
+class RunnerTokenRejected(GitLabError):
+    """A runner's token is not accepted any more."""
+
+
+def masked(text: str) -> str:
+    """Return the text with GitLab tokens replaced by their prefix."""
+    return _TOKEN.sub(lambda found: found.group()[: found.group().index("-") + 1] + "***", text)

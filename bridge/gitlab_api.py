@@ -1,0 +1,231 @@
+"""GitLab, as far as the bridge needs it. The only file that knows python-gitlab.
+
+python-gitlab is synchronous: every call runs in a thread, one at a time (its session is not made for several), so
+that nothing here blocks the loop. Tries again what got no answer or a passing failure, except the creation of a
+runner: an answer that was lost may have made one, so its caller looks for it first. Tokens go in headers and bodies,
+never in URLs, and no message quotes one.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import gitlab
+import requests
+from gitlab.exceptions import GitlabError as LibraryError
+from pydantic import SecretStr
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from bridge.demand import PendingJob
+from bridge.errors import GitLabDenied, GitLabError, GitLabMissing, GitLabUnavailable, RunnerTokenRejected
+from bridge.names import token_fingerprint
+
+T = TypeVar("T")
+
+_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+_ATTEMPTS_MAX = 3  # then the whole look is held and tried at the next interval
+_RETRY_SECONDS_MAX = 5.0
+_PER_PAGE = 100  # GitLab's most
+_LIVE = {"archived": "false", "simple": "true"}
+# python-gitlab would sleep in our one thread for as long as a Retry-After says; the controller waits instead.
+_NO_WAIT: dict[str, Any] = {"obey_rate_limit": False}
+_RUNNER_SCOPES = {"instance": "instance_type", "group": "group_type", "project": "project_type"}
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerSpec:
+    """What a runner shall be at GitLab."""
+
+    description: str
+    tags: tuple[str, ...]
+    maximum_timeout_seconds: int
+    note: str
+
+    def body(self) -> dict[str, Any]:
+        """Return it as GitLab's API writes it."""
+        return {
+            "description": self.description,
+            "tag_list": list(self.tags),
+            "run_untagged": False,
+            "maximum_timeout": self.maximum_timeout_seconds,
+            "maintenance_note": self.note,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A runner and a token that was just given to it."""
+
+    id: int
+    token: SecretStr
+
+    @property
+    def fingerprint(self) -> str:
+        """Which token it is, without telling it."""
+        return token_fingerprint(self.token.get_secret_value())
+
+
+class GitLab:
+    """One GitLab, spoken to with the bridge's token."""
+
+    def __init__(self, url: str, token: SecretStr, *, ca_file: str = "", timeout_seconds: float = 10.0) -> None:
+        session = requests.Session()
+        session.trust_env = False  # a .netrc would replace our token
+        session.hooks["response"].append(self._note_retry_after)
+        self._retry_after_seconds = 0.0
+        self._gitlab = gitlab.Gitlab(
+            url,
+            private_token=token.get_secret_value(),
+            ssl_verify=ca_file or True,
+            timeout=timeout_seconds,
+            session=session,
+            keep_base_url=True,
+            per_page=_PER_PAGE,
+        )
+        self._one_at_a_time = asyncio.Lock()
+
+    async def project_paths(self, projects: Sequence[str], groups: Sequence[str]) -> tuple[str, ...]:
+        """Return the projects to watch: those named, those of the groups, or, with neither, all we are a member of."""
+        found = list(projects)
+        for group in groups:
+            path = f"/groups/{quote(group, safe='')}/projects"
+            found += _paths(await self._list(path, _LIVE | {"include_subgroups": "true"}))
+        if not projects and not groups:
+            found += _paths(await self._list("/projects", _LIVE | {"membership": "true"}))
+        return tuple(dict.fromkeys(found))
+
+    async def pending_jobs(self, project: str) -> list[PendingJob]:
+        """Return a project's jobs with status pending, also those a runner has taken and not yet acknowledged."""
+        rows = await self._list(
+            f"/projects/{quote(project, safe='')}/jobs",
+            {"scope[]": "pending", "pagination": "keyset", "order_by": "id", "sort": "desc"},
+        )
+        return [_pending_job(project, row) for row in rows]
+
+    async def running_count(self, runner_id: int) -> int:
+        """Return how many jobs a runner runs, over all its managers."""
+        return len(await self._list(f"/runners/{runner_id}/jobs", {"status": "running"}))
+
+    async def is_busy(self, runner_id: int, system_id: str) -> bool:
+        """Whether the manager with this system id runs a job of this runner."""
+        query = {"status": "running", "system_id": system_id}
+        return bool(await self._list(f"/runners/{runner_id}/jobs", query))
+
+    async def find_runners(self, scope: str, description: str) -> list[int]:
+        """Return the ids of all runners with exactly this description, oldest first."""
+        kind, _, number = scope.partition(":")
+        path = "/runners/all" if kind == "instance" else f"/{kind}s/{number}/runners"
+        rows = await self._list(path, {"type": _RUNNER_SCOPES[kind]})
+        return sorted(int(row["id"]) for row in rows if row.get("description") == description)
+
+    async def create_runner(self, scope: str, spec: RunnerSpec) -> Registered:
+        """Create a runner. Not tried again: look with `find_runners` after a failure."""
+        kind, _, number = scope.partition(":")
+        body = spec.body() | {"runner_type": _RUNNER_SCOPES[kind]} | ({f"{kind}_id": int(number)} if number else {})
+        row = await self._once(lambda: self._gitlab.http_post("/user/runners", post_data=body, **_NO_WAIT))
+        return Registered(int(row["id"]), SecretStr(row["token"]))
+
+    async def runner(self, runner_id: int) -> Mapping[str, Any]:
+        """Return what GitLab has on a runner. Raises GitLabMissing."""
+        row: Mapping[str, Any] = await self._call(lambda: self._gitlab.http_get(f"/runners/{runner_id}", **_NO_WAIT))
+        return row
+
+    async def update_runner(self, runner_id: int, spec: RunnerSpec) -> None:
+        """Make a runner what `spec` says."""
+        await self._call(lambda: self._gitlab.http_put(f"/runners/{runner_id}", post_data=spec.body(), **_NO_WAIT))
+
+    async def delete_runner(self, runner_id: int) -> None:
+        """Delete a runner and its tokens."""
+        await self._call(lambda: self._gitlab.http_delete(f"/runners/{runner_id}", **_NO_WAIT))
+
+    async def reset_token(self, runner_id: int) -> Registered:
+        """Give a runner a new token; the old one stops working at once. Raises GitLabMissing."""
+        path = f"/runners/{runner_id}/reset_authentication_token"
+        row = await self._call(lambda: self._gitlab.http_post(path, **_NO_WAIT))
+        return Registered(runner_id, SecretStr(row["token"]))
+
+    async def verify(self, token: SecretStr, system_id: str, info: Mapping[str, Any]) -> int:
+        """Show that a runner is alive, as its manager `system_id`, and return the runner's id.
+
+        Raises RunnerTokenRejected. `system_id` is never a pod's own: GitLab would take our `info` for that pod's.
+        """
+        body = {"token": token.get_secret_value(), "system_id": system_id, "info": dict(info)}
+        try:
+            row = await self._call(lambda: self._gitlab.http_post("/runners/verify", post_data=body, **_NO_WAIT))
+        except GitLabDenied as error:
+            raise RunnerTokenRejected(f"GitLab rejects the runner's token: {error}") from error
+        return int(row["id"])
+
+    async def delete_manager(self, token: SecretStr, system_id: str) -> None:
+        """Forget a manager. One that is not there is fine."""
+        body = {"token": token.get_secret_value(), "system_id": system_id}
+        try:
+            await self._call(lambda: self._gitlab.http_delete("/runners/managers", post_data=body, **_NO_WAIT))
+        except GitLabMissing:
+            return
+        except GitLabDenied as error:
+            raise RunnerTokenRejected(f"GitLab rejects the runner's token: {error}") from error
+
+    async def _list(self, path: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = await self._call(
+            lambda: list(self._gitlab.http_list(path, query_data=dict(query), iterator=True, **_NO_WAIT))
+        )
+        return rows
+
+    async def _call(self, function: Callable[[], T]) -> Any:
+        attempts = AsyncRetrying(
+            retry=retry_if_exception_type(GitLabUnavailable),
+            stop=stop_after_attempt(_ATTEMPTS_MAX),
+            wait=wait_random_exponential(multiplier=0.2, max=_RETRY_SECONDS_MAX),
+            reraise=True,
+        )
+        async for attempt in attempts:
+            with attempt:
+                return await self._once(function)
+        raise AssertionError("tenacity returns or raises")
+
+    async def _once(self, function: Callable[[], T]) -> Any:
+        async with self._one_at_a_time:
+            self._retry_after_seconds = 0.0
+            try:
+                return await asyncio.to_thread(function)
+            except requests.RequestException as error:
+                raise GitLabUnavailable(f"no answer from GitLab: {type(error).__name__}") from error
+            except LibraryError as error:
+                raise self._translated(error) from error
+
+    def _translated(self, error: LibraryError) -> GitLabError:
+        message = f"{error.response_code}: {error.error_message}"
+        match error.response_code:
+            case 401 | 403:
+                return GitLabDenied(message)
+            case 404:
+                return GitLabMissing(message)
+            case code if code is None or code in _PASSING or code >= 500:
+                return GitLabUnavailable(message, self._retry_after_seconds)
+            case _:
+                return GitLabError(message)
+
+    def _note_retry_after(self, response: requests.Response, *_: object, **__: object) -> None:
+        seconds = response.headers.get("Retry-After", "")
+        if seconds.isdigit():
+            self._retry_after_seconds = float(seconds)
+
+
+def _paths(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [str(row["path_with_namespace"]) for row in rows]
+
+
+def _pending_job(project: str, row: Mapping[str, Any]) -> PendingJob:
+    manager = row.get("runner_manager") or {}
+    return PendingJob(
+        id=int(row["id"]),
+        project=project,
+        name=str(row["name"]),
+        tags=frozenset(row.get("tag_list") or ()),
+        url=str(row.get("web_url") or ""),
+        is_assigned=bool(row.get("runner")),
+        taken_by=str(manager.get("system_id") or ""),
+    )

@@ -1,0 +1,60 @@
+"""Labels, annotations and object names of the bridge's own, each once; the federation's are in federation.names.
+
+Names are deterministic: a Job is named after the CI job it was made for and the attempt, a runner's system id after
+its Job. A bridge that crashed between two writes therefore repeats the same write, and the second one is refused.
+"""
+
+from hashlib import sha256
+
+from federation.kube.api import Manifest
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+BRIDGE = "isthmus.dev/bridge"  # which bridge owns the object, so that two can share a namespace
+PROFILE = "isthmus.dev/profile"
+CI_JOB = "isthmus.dev/ci-job"  # the GitLab job the pod was made for; it may run another one
+ATTEMPT = "isthmus.dev/attempt"
+TOKEN = "isthmus.dev/token"  # noqa: S105  # a fingerprint: pods of an older token cannot ask for jobs any more
+SYSTEM_ID = "isthmus.dev/system-id"  # annotation: what the runner calls itself at GitLab
+RUNNER_ID = "isthmus.dev/runner-id"  # annotation on the Secret
+CI_JOB_NAME = "isthmus.dev/ci-job-name"  # annotation: project and name, for people
+CI_JOB_URL = "isthmus.dev/ci-job-url"
+
+
+def labels(bridge: str, profile: str) -> dict[str, str]:
+    """Return the labels of everything that belongs to a profile."""
+    return {MANAGED_BY: "isthmus-bridge", BRIDGE: bridge, PROFILE: profile}
+
+
+def selector(bridge: str) -> str:
+    """Return the label selector of everything this bridge owns."""
+    return f"{MANAGED_BY}=isthmus-bridge,{BRIDGE}={bridge}"
+
+
+def job_name(bridge: str, profile: str, ci_job: int, attempt: int) -> str:
+    """Return the name of the Kubernetes Job for one attempt at one CI job."""
+    return f"{bridge}-{profile}-{ci_job}-{attempt}"
+
+
+def secret_name(bridge: str, profile: str) -> str:
+    """Return the name of the Secret with a profile's token and config.toml."""
+    return f"{bridge}-runner-{profile}"
+
+
+def runner_name(bridge: str, profile: str) -> str:
+    """Return the description of the profile's runner at GitLab: it is how a bridge without memory finds it again."""
+    return f"{bridge}/{profile} (isthmus bridge)"
+
+
+def system_id(seed: str) -> str:
+    """Return what a runner calls itself at GitLab: `r_` and 12 letters or digits, as GitLab requires."""
+    return "r_" + sha256(seed.encode()).hexdigest()[:12]
+
+
+def token_fingerprint(token: str) -> str:
+    """Return which token this is without telling it: tokens are random, ten hex digits of a hash give nothing away."""
+    return sha256(token.encode()).hexdigest()[:10]
+
+
+def name_of(manifest: Manifest) -> str:
+    """Return an object's name."""
+    return str(manifest["metadata"]["name"])

@@ -1,0 +1,196 @@
+"""Demand: a table of situations, and properties that hold in all of them."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.demand import Bounds, Observed, PendingJob, Phase, Plan, ProfileDemand, RunnerPod, decide, route
+from bridge.profiles import Profile
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+BOUNDS = Bounds(burst_max=10, start_timeout_seconds=600)
+ARM = Profile(name="arm64", os="linux", arch="arm64", tags=("arm64", "aarch64"), max=5)
+GPU = Profile(name="gpu", os="linux", arch="arm64", tags=("arm64", "aarch64", "gpu"), max=5)
+WINDOWS = Profile(name="windows", os="windows", arch="amd64", tags=("windows",), max=5)
+
+
+def waiting(number: int, *tags: str) -> PendingJob:
+    return PendingJob(number, "group/app", f"build {number}", frozenset(tags or ("arm64",)))
+
+
+def runner(number: int, phase: Phase = Phase.RUNNING, attempt: int = 0, ago: float = 60, token: str = "t") -> RunnerPod:
+    when = NOW - timedelta(seconds=ago)
+    return RunnerPod(
+        job=f"isthmus-arm64-{number}-{attempt}",
+        uid=f"uid-{number}-{attempt}",
+        profile="arm64",
+        ci_job=number,
+        attempt=attempt,
+        system_id=f"r_{number}_{attempt}",
+        token=token,
+        phase=phase,
+        created_at=when,
+        finished_at=when if phase in (Phase.SUCCEEDED, Phase.FAILED) else None,
+    )
+
+
+def plan(
+    pending: list[PendingJob],
+    pods: list[RunnerPod] | None = None,
+    busy: frozenset[str] = frozenset(),
+    profiles: tuple[Profile, ...] = (ARM, WINDOWS),
+    token: str = "t",
+    bounds: Bounds = BOUNDS,
+) -> Plan:
+    tokens = {profile.name: token for profile in profiles if token}
+    return decide(profiles, Observed(busy, pending, pods or [], tokens), bounds, NOW)
+
+
+def arm(plan: Plan) -> ProfileDemand:
+    return next(wish for wish in plan.demands if wish.profile.name == "arm64")
+
+
+def created(plan: Plan) -> list[tuple[int, int]]:
+    return [(wanted.job.id, wanted.attempt) for wanted in arm(plan).create]
+
+
+@pytest.mark.parametrize(
+    ("situation", "pending", "pods", "busy", "expected"),
+    [
+        ("nothing waits", [], [], [], []),
+        ("one waits", [1], [], [], [(1, 0)]),
+        ("a starting pod will take it", [1], [runner(1, Phase.STARTING)], [], []),
+        ("an idle pod made for another job will take it", [2], [runner(1)], [], []),
+        ("a busy pod will not", [2], [runner(1)], ["r_1_0"], [(2, 0)]),
+        ("the pod made for it took another: next attempt", [1], [runner(1)], ["r_1_0"], [(1, 1)]),
+        ("a finished pod does not count", [1], [runner(1, Phase.SUCCEEDED)], [], [(1, 1)]),
+        ("a pod with an older token can take nothing", [1], [runner(1, token="old")], [], [(1, 1)]),
+        ("two wait, one pod free: the newer gets its own", [1, 2], [runner(9)], [], [(2, 0)]),
+        ("a pod counts first for the job it was made for", [1, 2], [runner(2, Phase.STARTING)], [], [(1, 0)]),
+    ],
+)
+def test_situations(
+    situation: str, pending: list[int], pods: list[RunnerPod], busy: list[str], expected: list[tuple[int, int]]
+) -> None:
+    assert created(plan([waiting(number) for number in pending], pods, frozenset(busy))) == expected, situation
+
+
+def test_trap_1_6_a_pending_job_with_a_runner_is_not_demand() -> None:
+    taken = replace(waiting(1), is_assigned=True, taken_by="r_7_0")
+    assert created(plan([taken])) == []
+    # The runner that has it is not free either: another job needs another runner.
+    assert created(plan([taken, waiting(2)], [runner(7)])) == [(2, 0)]
+
+
+def test_never_more_than_max_nor_burst() -> None:
+    jobs = [waiting(number) for number in range(20)]
+    assert len(created(plan(jobs, [runner(100)]))) == 4
+    assert arm(plan(jobs, [runner(n) for n in range(100, 105)])).held == "the profile is at its max"
+    assert len(created(plan(jobs, bounds=Bounds(burst_max=2, start_timeout_seconds=600)))) == 2
+
+
+def test_a_job_is_counted_once_for_the_most_specific_profile() -> None:
+    assert route((GPU, ARM), frozenset({"arm64"})) is ARM
+    assert route((ARM, GPU), frozenset({"arm64", "gpu"})) is GPU
+    counted = plan([waiting(1, "aarch64")], profiles=(GPU, ARM))
+    assert [len(wish.pending) for wish in counted.demands] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        (frozenset[str](), "no tags"),
+        (frozenset({"sparc"}), r"no profile has the tags \[sparc\]"),
+        (frozenset({"arm64", "gpu"}), r"the nearest, arm64, lacks \[gpu\]"),
+    ],
+)
+def test_a_job_nobody_takes_is_reported_with_the_reason(tags: frozenset[str], reason: str) -> None:
+    lost = plan([replace(waiting(1), tags=tags)]).unroutable
+    assert [found.job.id for found in lost] == [1]
+    assert re.search(reason, lost[0].reason)
+
+
+def test_a_pod_that_never_starts_is_given_up_and_replaced() -> None:
+    late = runner(1, Phase.STARTING, ago=601)
+    wish = arm(plan([waiting(1)], [late]))
+    assert wish.expired == (late,)
+    assert [(wanted.job.id, wanted.attempt) for wanted in wish.create] == [(1, 1)]
+    # GitLab says that it works: the news from the target is late, the pod is not.
+    assert arm(plan([waiting(1)], [late], busy=frozenset({"r_1_0"}))).expired == ()
+
+
+def test_attempts_that_end_without_the_job_gone_wait_longer_each_time() -> None:
+    ended = [runner(1, Phase.SUCCEEDED, attempt=0, ago=200), runner(1, Phase.SUCCEEDED, attempt=1, ago=5)]
+    held = arm(plan([waiting(1)], ended))
+    assert held.create == ()
+    assert "waiting before the next attempt" in held.held
+    assert created(plan([waiting(1)], [ended[0], replace(ended[1], finished_at=NOW - timedelta(seconds=11))])) == [
+        (1, 2)
+    ]
+
+
+def test_a_profile_whose_pods_keep_failing_is_probed_with_one_pod() -> None:
+    jobs = [waiting(number) for number in range(10, 15)]
+    failed = [runner(number, Phase.FAILED, ago=60 - number) for number in range(3)]
+    assert len(created(plan(jobs, failed))) == 1
+    assert created(plan(jobs, [*failed, runner(99, Phase.STARTING)])) == []
+    recovered = [*failed, runner(4, Phase.SUCCEEDED, ago=1)]
+    assert len(created(plan(jobs, recovered))) == 5
+
+
+def test_nothing_is_created_without_a_token_and_the_reason_is_told() -> None:
+    assert arm(plan([waiting(1)], token="")).held == "the profile has no runner token yet"
+
+
+jobs_drawn = st.lists(
+    st.builds(waiting, st.integers(1, 40), st.sampled_from(["arm64", "aarch64"])), unique_by=lambda job: job.id
+)
+pods_drawn = st.lists(
+    st.builds(
+        runner,
+        st.integers(1, 40),
+        st.sampled_from(list(Phase)),
+        st.integers(0, 3),
+        st.floats(0, 2000),
+        st.sampled_from(["t", "old"]),
+    ),
+    unique_by=lambda pod: pod.job,
+)
+
+
+@given(jobs_drawn, pods_drawn, st.data())
+def test_bounds_hold_and_names_are_new(jobs: list[PendingJob], pods: list[RunnerPod], data: st.DataObject) -> None:
+    ids = sorted({pod.system_id for pod in pods})
+    busy = frozenset(data.draw(st.sets(st.sampled_from(ids)))) if ids else frozenset[str]()
+    wish = arm(plan(jobs, pods, busy))
+    active = [pod for pod in pods if not pod.is_finished]
+    assert len(wish.create) + len(active) <= max(ARM.runners_max, len(active))
+    assert len(wish.create) <= max(0, len(jobs) - wish.free)
+    made = {(wanted.job.id, wanted.attempt) for wanted in wish.create}
+    assert len(made) == len(wish.create)
+    assert not made & {(pod.ci_job, pod.attempt) for pod in pods}
+    assert all(pod.system_id not in busy for pod in wish.expired)
+
+
+@given(jobs_drawn, pods_drawn)
+def test_what_was_created_is_enough_and_a_second_look_adds_nothing(
+    jobs: list[PendingJob], pods: list[RunnerPod]
+) -> None:
+    first = arm(plan(jobs, pods))
+    fresh = [
+        replace(runner(wanted.job.id, Phase.STARTING, wanted.attempt), job=f"new-{wanted.job.id}")
+        for wanted in first.create
+    ]
+    second = arm(plan(jobs, [*pods, *fresh]))
+    assert len(second.create) <= max(0, len(jobs) - second.free)
+    if not first.held and len(first.create) == len(jobs) - min(len(jobs), first.free):
+        assert second.create == ()
+
+
+@given(jobs_drawn, pods_drawn)
+def test_a_crash_before_any_write_is_seen_repeats_the_same_names(jobs: list[PendingJob], pods: list[RunnerPod]) -> None:
+    assert created(plan(jobs, pods)) == created(plan(list(reversed(jobs)), list(reversed(pods))))
