@@ -17,9 +17,9 @@ _TERMINAL = ("Succeeded", "Failed")
 class ProxyPod:
     """A pod that admission made a proxy.
 
-    `finalizers` are those that stand for targets, `other_finalizers` the rest. `pinned_nodes` are the virtual nodes that the ungating tied it
-    to. `manifest` is the whole object, kept only while unbound, when candidates are made from it; `status` is the
-    status as the API server has it, kept once bound.
+    `finalizers` are those that stand for targets, `other_finalizers` the rest. `pinned_nodes` are the virtual nodes
+    that the ungating tied it to. `manifest` is the whole object, kept only while unbound, when candidates are made
+    from it; `status` is the status as the API server has it, kept once bound.
     """
 
     namespace: str

@@ -1,0 +1,1 @@
+"""The mutating webhook of a source: elected pods become proxy pods."""

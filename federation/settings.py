@@ -1,0 +1,71 @@
+"""What an operator may set, by environment variables with a prefix (or a settings object in tests)."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class AgentSettings(BaseSettings):
+    """`isthmus agent`; prefix ISTHMUS_AGENT_."""
+
+    model_config = SettingsConfigDict(env_prefix="ISTHMUS_AGENT_", frozen=True, extra="forbid")
+
+    kubeconfig: Path | None = Field(
+        default=None, description="Kubeconfig file of the agent's own cluster; unset: the pod's service account."
+    )
+    context: str = Field(default="", description="Context of that kubeconfig; empty: its current-context.")
+    namespace: str = Field(
+        default="isthmus", description="Namespace of the agent's own Lease, Secret and Service.", min_length=1
+    )
+    cluster_name: str = Field(
+        default="",
+        max_length=63,
+        description="Name of this cluster as a source, on chaperons in targets. Must be unique among the sources of "
+        "every target; empty: the UID of the namespace kube-system, which is.",
+    )
+    identity: str = Field(default="", description="This replica's name in the leader's Lease; empty: host and pid.")
+    leader_elect: bool = Field(default=True, description="Off only where exactly one agent can run.")
+    webhook_bind: str = Field(default="0.0.0.0", description="Address the webhook listens on.")  # noqa: S104  # in a pod
+    webhook_port: int = Field(default=9443, ge=0, le=65535, description="Port of the webhook; 0: any free one.")
+    webhook_url: str = Field(
+        default="", description="How the API server reaches the webhook (https://host:port); empty: by the Service."
+    )
+    webhook_enabled: bool = Field(default=True, description="Off in a cluster that is only ever a target.")
+    gateway_address: str = Field(
+        default="127.0.0.1",
+        description="IP address at which the API server reaches virtual nodes; in a cluster: the pod's IP.",
+    )
+    gateway_port_first: int = Field(
+        default=0, ge=0, le=65000, description="First port of virtual nodes, counted up; 0: any free ones."
+    )
+    workers: int = Field(
+        default=16, ge=1, le=256, description="Objects worked on at once per controller; more only queues at the API."
+    )
+    start_wait_seconds: float = Field(
+        default=10.0, ge=0, le=300, description="How long an agent that starts reads before it writes (rule S5)."
+    )
+    log_json: bool = Field(default=False, description="One JSON object a line, for a pod's log.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
+
+
+class ExtenderSettings(BaseSettings):
+    """`isthmus extender`; prefix ISTHMUS_EXTENDER_."""
+
+    model_config = SettingsConfigDict(env_prefix="ISTHMUS_EXTENDER_", frozen=True, extra="forbid")
+
+    kubeconfig: Path | None = Field(
+        default=None, description="Kubeconfig file of the extender's own cluster; unset: the pod's service account."
+    )
+    context: str = Field(default="", description="Context of that kubeconfig; empty: its current-context.")
+    bind: str = Field(default="127.0.0.1", description="Address it listens on; the scheduler runs beside it.")
+    port: int = Field(default=8888, ge=0, le=65535, description="Port it listens on; 0: any free one.")
+    hold_seconds: float = Field(
+        default=60.0, gt=0, le=3000, description="How long a node is held where nobody else waits for room (rule M4)."
+    )
+    hold_contended_seconds: float = Field(
+        default=10.0, gt=0, le=3000, description="How long a node is held while other candidates wait for room."
+    )
+    log_json: bool = Field(default=False, description="One JSON object a line, for a pod's log.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
