@@ -10,10 +10,9 @@ the pod in the target unchanged, while names and labels do not.
 """
 
 import base64
+import json
 from dataclasses import dataclass
 from typing import Any
-
-import yaml
 
 from bridge import names
 from bridge.demand import WantedRunner
@@ -99,7 +98,8 @@ def _deadline_seconds(options: RunnerOptions, profile: Profile) -> int:
 def _election(namespace: str, profile: Profile) -> dict[str, str]:
     annotations = {wire.ELECT: ""}
     if constraints := virtual_node_constraints(namespace, profile):
-        annotations[wire.PROXY_CONSTRAINTS] = yaml.safe_dump(constraints, sort_keys=False)
+        # JSON is YAML that nobody can misread: a target called `y` is a boolean to Kubernetes' YAML reader.
+        annotations[wire.PROXY_CONSTRAINTS] = json.dumps(constraints)
     return annotations
 
 
