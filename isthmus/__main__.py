@@ -9,8 +9,13 @@ from importlib import import_module
 
 import typer
 
-# Command -> the module whose `app` (a typer application) it is.
-MOUNTED = {"bridge": "bridge.cli", "lab": "lab.cli"}
+# Command -> the module and the typer application, or the single command, that it is.
+MOUNTED = {
+    "agent": ("federation.__main__", "agent"),
+    "extender": ("federation.__main__", "extender"),
+    "bridge": ("bridge.cli", "app"),
+    "lab": ("lab.cli", "app"),
+}
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Clusters of different owners, usable as one.")
 
@@ -24,7 +29,12 @@ def mount(arguments: list[str]) -> None:
     """Mount the command that is wanted, or all."""
     wanted = [name for name in arguments[:1] if name in MOUNTED] or list(MOUNTED)
     for name in wanted:
-        app.add_typer(import_module(MOUNTED[name]).app, name=name)
+        module, attribute = MOUNTED[name]
+        part = getattr(import_module(module), attribute)
+        if isinstance(part, typer.Typer):
+            app.add_typer(part, name=name)
+        else:
+            app.command(name)(part)
 
 
 def main() -> None:

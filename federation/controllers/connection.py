@@ -4,6 +4,7 @@ Everything about a target lives in one task group of its own. A dead or slow tar
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,7 +41,7 @@ class Connection:
         self.chaperons: Store[Chaperon] = Store(parse_chaperon, {"parent": lambda chaperon: [chaperon.parent_key]})
         self.pulse = Pulse(False, clock(), "not asked yet")
         self.has_answered = asyncio.Event()  # set after the first pulse, good or bad
-        self.on_pulse: list[asyncio.Event] = []
+        self.on_change: Callable[[], None] = lambda: None  # called when the target came, went or was first listed
         self._clock = clock
 
     @property
@@ -63,6 +64,8 @@ class Connection:
                 )
             )
             group.create_task(self._keep_asking())
+            await self.chaperons.synced.wait()
+            self.on_change()
 
     async def _keep_asking(self) -> None:
         while True:
@@ -82,10 +85,11 @@ class Connection:
 
     def _note(self, message: str) -> None:
         is_reachable = not message
-        if is_reachable != self.pulse.is_reachable or not self.has_answered.is_set():
+        is_news = is_reachable != self.pulse.is_reachable or not self.has_answered.is_set()
+        if is_news:
             self.pulse = Pulse(is_reachable, self._clock(), message)
         elif message != self.pulse.message:
             self.pulse = Pulse(is_reachable, self.pulse.since, message)
         self.has_answered.set()
-        for event in self.on_pulse:
-            event.set()
+        if is_news:
+            self.on_change()

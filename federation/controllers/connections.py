@@ -1,0 +1,190 @@
+"""Keeps one live Connection for every Target and ClusterTarget whose credentials can be used.
+
+Targets come, change and go at run time: each runs in a task of its own, so that one touches no other, and is started
+anew when its spec or its kubeconfig changes.
+"""
+
+import asyncio
+import base64
+import binascii
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import yaml
+from loguru import logger
+
+from federation.clock import Clock
+from federation.controllers.connection import Connection
+from federation.kube.api import Api, Manifest, connect
+from federation.kube.errors import BadKubeconfig
+from federation.kube.resources import SECRETS
+from federation.kube.store import Store
+from federation.kube.watch import follow
+from federation.model.target import Target
+
+Key = tuple[str, str]
+Service = Callable[[Connection], Awaitable[None]]  # runs beside a connection until cancelled (virtual node, gateway)
+
+_RESTART_SECONDS = 5.0  # after a defect of ours within one connection
+
+
+def _secret_data(manifest: Manifest) -> dict[str, str]:
+    return dict(manifest.get("data") or {})
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What runs for one target."""
+
+    target: Target
+    secrets: Store[dict[str, str]]
+    follower: asyncio.Task[None] | None = None
+    kubeconfig: str | None = None
+    runner: asyncio.Task[None] | None = None
+    connection: Connection | None = field(default=None)
+
+
+class Connections:
+    """Reconciles targets by (namespace, name); read the live connections with `current()`."""
+
+    def __init__(
+        self,
+        *,
+        api: Api,
+        cluster_name: str,
+        targets: list[Store[Target]],
+        clock: Clock,
+        service: Service,
+        self_api: Callable[[], Awaitable[Api]],
+    ) -> None:
+        self._api = api
+        self._cluster_name = cluster_name
+        self._targets = targets
+        self._clock = clock
+        self._service = service
+        self._self_api = self_api
+        self._entries: dict[Key, _Entry] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self.on_connected: Callable[[Connection], None] = lambda _: None
+        self.add: Callable[[Key], None] = lambda _: None  # puts a key on our queue; set by the wiring
+        self.problems: dict[Key, str] = {}  # why a target has no connection
+
+    def current(self) -> list[Connection]:
+        """Return the live connections."""
+        return [entry.connection for entry in self._entries.values() if entry.connection is not None]
+
+    async def run(self) -> None:
+        """Own the tasks of all connections until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            await asyncio.Event().wait()
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Start, change or end one target's connection."""
+        if self._group is None:
+            return 0.1
+        target = next((found for store in self._targets if (found := store.get(*key)) is not None), None)
+        entry = self._entries.get(key)
+        if entry is not None and (target is None or target != entry.target):
+            await self._stop(key, entry)
+            entry = None
+        if target is None:
+            return None
+        if entry is None:
+            entry = self._entries[key] = self._begin(key, target)
+        return await self._connect(key, entry)
+
+    def _begin(self, key: Key, target: Target) -> _Entry:
+        assert self._group is not None
+        entry = _Entry(target, Store(_secret_data))
+        if not target.is_self:
+            entry.secrets.subscribe(lambda *_: self.add(key))
+            entry.follower = self._group.create_task(
+                follow(
+                    self._api,
+                    SECRETS,
+                    entry.secrets,
+                    namespace=target.secret_namespace,
+                    field_selector=f"metadata.name={target.secret_name}",
+                )
+            )
+        return entry
+
+    async def _connect(self, key: Key, entry: _Entry) -> float | None:
+        """Bring the running connection to the kubeconfig as it is now."""
+        assert self._group is not None
+        target = entry.target
+        text: str | None = ""
+        if not target.is_self:
+            if not entry.secrets.synced.is_set():
+                return 0.2
+            secret = entry.secrets.get(target.secret_namespace, target.secret_name)
+            text = None if secret is None else secret.get(target.secret_key)
+        if entry.runner is not None and text == entry.kubeconfig:
+            return None
+        await self._disconnect(entry)
+        try:
+            api = await self._self_api() if target.is_self else await _client(text, target)
+        except BadKubeconfig as error:
+            if self.problems.get(key) != str(error):
+                logger.warning(
+                    "target cannot be used", target=target.name, namespace=target.namespace, error=str(error)
+                )
+            self.problems[key] = str(error)
+            return 30.0
+        self.problems.pop(key, None)
+        entry.kubeconfig = text
+        entry.connection = Connection(target, api, self._cluster_name, self._clock)
+        self.on_connected(entry.connection)
+        entry.runner = self._group.create_task(self._run(entry.connection))
+        logger.info("target connected", target=target.name, namespace=target.namespace, node=target.node_name)
+        return None
+
+    async def _run(self, connection: Connection) -> None:
+        """Run one connection and its service; a defect in it is logged and ends nothing else."""
+        try:
+            while True:
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        group.create_task(connection.run())
+                        group.create_task(_awaited(self._service, connection))
+                except* Exception as errors:  # noqa: BLE001  # see above: logged, and begun again
+                    logger.opt(exception=errors).error("a target's tasks failed", target=connection.target.name)
+                await asyncio.sleep(_RESTART_SECONDS)
+        finally:
+            await connection.api.close()
+
+    async def _disconnect(self, entry: _Entry) -> None:
+        entry.connection = None
+        if entry.runner is not None:
+            entry.runner.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await entry.runner
+            entry.runner = None
+
+    async def _stop(self, key: Key, entry: _Entry) -> None:
+        del self._entries[key]
+        self.problems.pop(key, None)
+        if entry.follower is not None:
+            entry.follower.cancel()
+        await self._disconnect(entry)
+        logger.info("target disconnected", target=entry.target.name, namespace=entry.target.namespace)
+
+
+async def _awaited(service: Service, connection: Connection) -> None:
+    await service(connection)
+
+
+async def _client(data: str | None, target: Target) -> Api:
+
+    where = f"Secret {target.secret_namespace}/{target.secret_name}"
+    if data is None:
+        raise BadKubeconfig(f"{where} does not exist or has no key {target.secret_key!r} (spec.kubeconfigSecret)")
+    try:
+        kubeconfig = yaml.safe_load(base64.b64decode(data))
+    except (binascii.Error, yaml.YAMLError) as error:
+        raise BadKubeconfig(f"{where}, key {target.secret_key!r}: not a kubeconfig: {error}") from error
+    if not isinstance(kubeconfig, dict):
+        raise BadKubeconfig(f"{where}, key {target.secret_key!r}: not a kubeconfig (a mapping is expected)")
+    return await connect(kubeconfig, target.context)
