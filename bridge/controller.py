@@ -7,7 +7,7 @@ is decided: what runs keeps running, and the next look comes later each time.
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -15,9 +15,9 @@ from loguru import logger
 
 from bridge import demand, runners
 from bridge.cluster import Cluster
-from bridge.demand import Bounds, Plan, ProfileDemand, WantedRunner
-from bridge.errors import GitLabError, GitLabUnavailable
-from bridge.gitlab_api import GitLab
+from bridge.demand import Bounds, Phase, Plan, ProfileDemand, WantedRunner
+from bridge.errors import BridgeError, ClusterUnavailable, GitLabError, GitLabUnavailable, RunnerTokenRejected
+from bridge.gitlab_api import GitLab, Registered
 from bridge.profiles import Profile
 from bridge.reading import DemandReader
 from bridge.registration import Registrar
@@ -25,6 +25,8 @@ from bridge.runners import RunnerOptions
 from federation.kube.errors import ApiError
 
 _HOLD_SECONDS_MAX = 300.0  # GitLab may be down for long; jobs wait this long at most once it is back
+# Before pods are made, their token is tried if that was not done just now: pods with a dead one would only wait.
+_CONFIRM_EVERY = timedelta(seconds=30)
 _JITTER = 0.2  # several bridges at one GitLab shall not ask in step
 
 
@@ -89,34 +91,50 @@ class Bridge:
                 await self.look()
                 wait = self._pace.poll_seconds
                 self._report("look", "")
-            except (GitLabError, ApiError) as error:
+            except (BridgeError, ApiError) as error:
                 self._report("look", str(error))
                 asked = error.retry_after_seconds if isinstance(error, GitLabUnavailable) else 0.0
                 wait = min(max(wait * 2, asked), _HOLD_SECONDS_MAX)
             await asyncio.sleep(wait * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311  # jitter, not a secret
 
     async def look(self) -> Plan:
-        """Read, decide and apply once. Raises GitLabError or ApiError with nothing half done that matters."""
-        registrations = {
-            profile.name: await self._registrar.ensure(profile, self._clock(), self._pace.heartbeat)
-            for profile in self._profiles
-        }
+        """Read, decide and apply once. Raises BridgeError or ApiError with nothing half done that matters."""
+        registrations = await self._register()
         if self._cluster.trouble:
-            raise GitLabUnavailable(f"the cluster's watch is down: {self._cluster.trouble}")
+            raise ClusterUnavailable(f"the cluster's watch is down: {self._cluster.trouble}")
         observed = await self._reader.observe(self._cluster.runners(), registrations)
-        self._report_projects()
         plan = demand.decide(self._profiles, observed, self._bounds, self._clock())
-        for profile_demand in plan.demands:
-            await self._apply(profile_demand)
-        for unroutable in plan.unroutable:
-            job = unroutable.job
-            self._report(f"job {job.id}", f"no profile takes {job.project}: {job.name}: {unroutable.reason}")
-        await self._forget_managers()
+        self._report_plan(plan)
+        for wish in plan.demands:
+            await self._apply(wish)
+        await self._forget_managers(registrations)
         return plan
 
-    def _report_projects(self) -> None:
+    async def _register(self) -> dict[str, Registered]:
+        """Register all profiles; one that cannot be does not hold up the others. Raises if none can."""
+        registrations: dict[str, Registered] = {}
+        failures: list[GitLabError | ApiError] = []
+        for profile in self._profiles:
+            try:
+                registrations[profile.name] = await self._registrar.ensure(profile, self._clock(), self._pace.heartbeat)
+                self._report(f"runner of {profile.name}", "")
+            except (GitLabError, ApiError) as error:
+                failures.append(error)
+                self._report(f"runner of {profile.name}", str(error))
+        if failures and not registrations:
+            raise failures[0]
+        return registrations
+
+    def _report_plan(self, plan: Plan) -> None:
         for project, trouble in self._reader.troubles.items():
-            self._report(f"project {project}", trouble and f"project {project} cannot be read: {trouble}")
+            self._report(f"project {project}", trouble)
+        for wish in plan.demands:
+            self._report(f"jobs of {wish.profile.name}", wish.held)
+        lost = {f"job {found.job.id}": found for found in plan.unroutable}
+        for about in [known for known in self._memory.reported if known.startswith("job ") and known not in lost]:
+            del self._memory.reported[about]  # taken by another runner, or canceled
+        for about, found in lost.items():
+            self._report(about, f"{found.job.project}: {found.job.name}: {found.reason}")
 
     async def _apply(self, wish: ProfileDemand) -> None:
         name = wish.profile.name
@@ -124,15 +142,12 @@ class Bridge:
             logger.warning("runner pod never started", profile=name, job=pod.job, why=pod.detail)
             await self._cluster.delete_job(pod)
         if wish.create:
-            await self._registrar.confirm(wish.profile)
-        for wanted in wish.create:
-            await self._create(wanted)
-        self._report(f"profile {name}", f"profile {name} has jobs waiting: {wish.held}" if wish.held else "")
+            registered = await self._registrar.ensure(wish.profile, self._clock(), _CONFIRM_EVERY)
+            for wanted in wish.create:
+                await self._create(wanted, registered)
 
-    async def _create(self, wanted: WantedRunner) -> None:
-        registration = self._registrar.known(wanted.profile)
-        assert registration, "no runner is wanted for a profile without a token"
-        manifest = runners.job(self._options, wanted, registration.fingerprint)
+    async def _create(self, wanted: WantedRunner, registered: Registered) -> None:
+        manifest = runners.job(self._options, wanted, registered.fingerprint)
         if await self._cluster.create_job(manifest):
             logger.info(
                 "runner pod created",
@@ -142,23 +157,32 @@ class Bridge:
                 project=wanted.job.project,
             )
 
-    async def _forget_managers(self) -> None:
-        """Remove finished runners from GitLab's list of managers, which otherwise grows for a week."""
-        pods = {pod.job: pod for pod in self._cluster.runners() if pod.is_finished}
-        self._memory.forgotten_managers &= set(pods)
-        by_name = {profile.name: self._registrar.known(profile) for profile in self._profiles}
-        for job in pods.keys() - self._memory.forgotten_managers:
-            if registration := by_name.get(pods[job].profile):
-                await self._gitlab.delete_manager(registration.token, pods[job].system_id)
-                self._memory.forgotten_managers.add(job)
+    async def _forget_managers(self, registrations: Mapping[str, Registered]) -> None:
+        """Remove finished runners from GitLab's list of managers, which otherwise grows for a week.
+
+        Those of failed pods stay: a job that died with its pod is found by them, until GitLab gives it up.
+        """
+        ended = {pod.job: pod for pod in self._cluster.runners() if pod.phase is Phase.SUCCEEDED}
+        self._memory.forgotten_managers &= ended.keys()
+        for job in ended.keys() - self._memory.forgotten_managers:
+            pod = ended[job]
+            registered = registrations.get(pod.profile)
+            if registered is None:
+                continue
+            try:
+                await self._gitlab.delete_manager(registered.token, pod.system_id)
+            except RunnerTokenRejected:
+                self._registrar.forget(pod.profile)
+                continue
+            self._memory.forgotten_managers.add(job)
 
     def _report(self, about: str, message: str) -> None:
         """Log a state when it changes, not each time it is seen."""
         if self._memory.reported.get(about, "") == message:
             return
         if message:
-            logger.warning("held", about=about, reason=message)
+            logger.warning("held up", what=about, why=message)
             self._memory.reported[about] = message
         else:
-            logger.info("resumed", about=about)
+            logger.info("goes on", what=about)
             del self._memory.reported[about]

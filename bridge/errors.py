@@ -2,6 +2,7 @@
 
 BridgeError
 |-- ConfigurationError      a setting or the profiles file is wrong; the message names the field and the fix
+|-- ClusterUnavailable      what we know of the home cluster may be old
 |-- GitLabError             GitLab did not do what we asked
     |-- GitLabUnavailable   no answer, 429 or 5xx, also after retries: hold what runs, ask again later
     |-- GitLabDenied        401 or 403 on the bridge's own token: a person has to act
@@ -24,6 +25,10 @@ class BridgeError(Exception):
 
 class ConfigurationError(BridgeError):
     """A setting or the profiles file is wrong."""
+
+
+class ClusterUnavailable(BridgeError):
+    """The watch of the home cluster is down: what we know of its pods may be old."""
 
 
 class GitLabError(BridgeError):

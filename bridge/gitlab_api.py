@@ -109,9 +109,12 @@ class GitLab:
         return len(await self._list(f"/runners/{runner_id}/jobs", {"status": "running"}))
 
     async def is_busy(self, runner_id: int, system_id: str) -> bool:
-        """Whether the manager with this system id runs a job of this runner."""
+        """Whether the manager with this system id runs a job of this runner. GitLab knows it from its first call on."""
         query = {"status": "running", "system_id": system_id}
-        return bool(await self._list(f"/runners/{runner_id}/jobs", query))
+        try:
+            return bool(await self._list(f"/runners/{runner_id}/jobs", query))
+        except GitLabMissing:
+            return False
 
     async def find_runners(self, scope: str, description: str) -> list[int]:
         """Return the ids of all runners with exactly this description, oldest first."""

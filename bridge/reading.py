@@ -43,7 +43,10 @@ class DemandReader:
 
     async def _busy(self, runner_id: int, pods: Sequence[RunnerPod]) -> set[str]:
         active = [pod for pod in pods if not pod.is_finished]
-        if not active or not await self._gitlab.running_count(runner_id):
+        try:
+            if not active or not await self._gitlab.running_count(runner_id):
+                return set()
+        except GitLabMissing:  # deleted by someone: registration notices when it next looks
             return set()
         return {pod.system_id for pod in active if await self._gitlab.is_busy(runner_id, pod.system_id)}
 

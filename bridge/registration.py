@@ -46,11 +46,6 @@ class Registrar:
         }
         self._known: dict[str, tuple[Registered, datetime]] = {}  # and when GitLab last heard of it
 
-    def known(self, profile: Profile) -> Registered | None:
-        """Return what `ensure` found last."""
-        known = self._known.get(profile.name)
-        return known[0] if known else None
-
     async def ensure(self, profile: Profile, now: datetime, every: timedelta) -> Registered:
         """Register a profile if need be, and show a sign of life if the last one is older than `every`."""
         known = self._known.get(profile.name)
@@ -62,13 +57,9 @@ class Registrar:
         logger.debug("runner alive", profile=profile.name, runner=registered.id)
         return registered
 
-    async def confirm(self, profile: Profile) -> None:
-        """Before pods are made: if someone removed the Secret they would mount, look at everything again."""
-        known = self._known.get(profile.name)
-        if known and await self._cluster.secret(self._secret_name(profile)) is None:
-            logger.warning("runner's Secret is gone", profile=profile.name, secret=self._secret_name(profile))
-            del self._known[profile.name]
-            await self.ensure(profile, known[1], timedelta(0))
+    def forget(self, profile: str) -> None:
+        """Look at everything again at the next `ensure`."""
+        self._known.pop(profile, None)
 
     async def stored(self, profile: Profile) -> Registered | None:
         """Return the runner and token that the Secret holds, without asking GitLab."""
