@@ -23,14 +23,13 @@ class Verdict:
     fitting: list[Place] = field(default_factory=list)
     refusals: dict[str, Refusal] = field(default_factory=dict)
     overall: str = ""
-    preemption: str = ""
+    afterword: str = ""
     rejectors: set[str] = field(default_factory=set)
 
     def message(self, nodes: int) -> str:
         """Return the sentence that kubectl describe shows: counts by reason, sorted."""
         head = self.overall or histogram(self.refusals.values())
-        text = f"0/{nodes} nodes are available: {head}."
-        return f"{text} preemption: {self.preemption}" if self.preemption else text
+        return f"0/{nodes} nodes are available: {head}. {self.afterword}".rstrip()
 
 
 def histogram(refusals: Iterable[Refusal]) -> str:

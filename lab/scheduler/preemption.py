@@ -19,11 +19,15 @@ _NO_VICTIMS = Refusal("", ("No preemption victims found for incoming pod",))
 
 @dataclass(frozen=True, slots=True)
 class Preemption:
-    """Victims on a node, or the reason why none would help (`why_not`, as it ends the FailedScheduling message)."""
+    """Victims on a node, or none; `message` ends the FailedScheduling message.
 
+    Hopeless means that no node could be had by preemption: an earlier nomination is void then.
+    """
+
+    message: str
     node: str = ""
     victims: tuple[Pod, ...] = ()
-    why_not: str = ""
+    is_hopeless: bool = False
 
 
 def is_disrupted(pod: Pod) -> bool:
@@ -66,12 +70,14 @@ def victims_on(pod: Pod, place: Place, filters: Filter) -> tuple[Pod, ...] | Non
 def preempt(pod: Pod, verdict: Verdict, places: Mapping[str, Place], filters: Filter) -> Preemption:
     """Decide on preemption for a pod that fits nowhere."""
     if reason := not_eligible(pod, verdict, places):
-        return Preemption(why_not=reason)
+        return Preemption(f"preemption: {reason}")
+    if verdict.overall:
+        return Preemption("not found", is_hopeless=True)  # upstream's words where a claim is missing, odd as they are
     found: list[tuple[str, tuple[Pod, ...]]] = []
     refusals: list[Refusal] = []
     for name, place in places.items():
         refusal = verdict.refusals.get(name)
-        if verdict.overall or (refusal and refusal.is_final):
+        if refusal and refusal.is_final:
             refusals.append(_NOT_HELPFUL)
         elif not any(other.priority < pod.priority for other in place.pods.values()):
             refusals.append(_NO_VICTIMS)
@@ -80,9 +86,11 @@ def preempt(pod: Pod, verdict: Verdict, places: Mapping[str, Place], filters: Fi
         else:
             refusals.append(refusal or _NOT_HELPFUL)
     if not found:
-        return Preemption(why_not=f"0/{len(places)} nodes are available: {histogram(refusals)}.")
+        text = f"preemption: 0/{len(places)} nodes are available: {histogram(refusals)}."
+        return Preemption(text, is_hopeless=True)
     node, victims = min(found, key=lambda one: _regret(one[1]))
-    return Preemption(node, victims)
+    text = f"preemption: found a potential placement for pod on node {node}, preempting {len(victims)} victims"
+    return Preemption(text, node, victims)
 
 
 def _regret(victims: tuple[Pod, ...]) -> tuple[int, int, int]:

@@ -156,14 +156,14 @@ class Scheduler:
         message, nominated = _NO_NODES, None
         if places:
             outcome = preempt(pod, verdict, places, filters)
-            verdict.preemption = outcome.why_not
+            verdict.afterword = outcome.message
             message = verdict.message(len(places))
             if outcome.victims:
                 nominated = outcome.node
                 self._cluster.nominate(pod, nominated)
                 for victim in outcome.victims:
                     self._spawn(self._evict(victim, pod, nominated))
-            elif not outcome.why_not.startswith("not eligible"):
+            elif outcome.is_hopeless:
                 nominated = ""
                 self._cluster.nominate(pod, "")
         self._cluster.queue.sleep(waiting, verdict.rejectors, self._clock())
