@@ -45,8 +45,18 @@ def proxy_of(pod: Manifest, finalizers: Sequence[str]) -> Manifest:
     constraints = parse_constraints(annotations)
     parse_kept_labels(annotations)
     if names.SOURCE_POD_MANIFEST in annotations:
-        source = restore(pod, parse_submitted(annotations), constraints)
-        del source["metadata"]["annotations"][names.SOURCE_POD_MANIFEST]
+        source = _without_marks(restore(pod, parse_submitted(annotations), constraints))
     else:
         source = pod
     return admit(source, saved=orjson.dumps(source).decode(), finalizers=finalizers, constraints=constraints)
+
+
+def _without_marks(pod: Manifest) -> Manifest:
+    """Take off what admission put on the metadata."""
+    metadata = pod["metadata"]
+    del metadata["annotations"][names.SOURCE_POD_MANIFEST]
+    (metadata.get("labels") or {}).pop(names.HAS_FINALIZER, None)
+    metadata["finalizers"] = [n for n in metadata.get("finalizers") or [] if not n.startswith(names.PREFIX)]
+    if not metadata["finalizers"]:
+        del metadata["finalizers"]
+    return pod

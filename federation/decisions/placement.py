@@ -223,26 +223,31 @@ def _is_late(proxy: ProxyPod, own: dict[str, Chaperon | None], now: datetime) ->
 
 
 def _unbound(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Chaperon | None], now: datetime) -> Plan:
-    if not proxy.needs_reservation or (proxy.gates and not proxy.is_gated_by_us_alone):
-        return Plan(tuple(_withdrawals(targets, own)))
     allowed = [node for node, chaperon in own.items() if chaperon is not None and chaperon.is_allowed]
     reserved = [node for node, chaperon in own.items() if chaperon is not None and chaperon.is_reserved]
-    if proxy.gates:
-        # An allowed chaperon of an unbound proxy (a source restored from backup) is sticky: rule S5.
-        if allowed or reserved:
-            return Plan((Ungate(tuple(sorted(allowed[:1] or reserved))),))
-    elif allowed:
-        return Plan((Bind(allowed[0]),))
-    elif late := [node for node in reserved if _may_bind(proxy, own[node])]:
+    if allowed:  # a source restored from backup: sticky (rule S5)
+        return _sticky(proxy, min(allowed))
+    if not proxy.needs_reservation or (proxy.gates and not proxy.is_gated_by_us_alone):
+        return Plan(tuple(_withdrawals(targets, own)))
+    if proxy.gates and reserved:
+        return Plan((Ungate(tuple(sorted(reserved))),))
+    if not proxy.gates and (late := [node for node in reserved if _may_bind(own[node])]):
         return Plan((Bind(min(late)),))
     actions = _asking(proxy, who_to_ask(proxy, targets, own, now))
-    unwanted = [t for t in targets if t.obstacle and (c := own[t.node_name]) is not None and not c.is_allowed]
+    unwanted = [target for target in targets if target.obstacle]
     if proxy.gates:
         actions += _withdrawals(tuple(unwanted), own)
     return Plan((*actions, *_explaining(proxy, targets, own, now)), _look_again(proxy, now))
 
 
-def _may_bind(proxy: ProxyPod, chaperon: Chaperon | None) -> bool:
+def _sticky(proxy: ProxyPod, node_name: str) -> Plan:
+    """An unbound proxy whose delegate is already allowed is bound to that cluster and nowhere else."""
+    if not proxy.gates:
+        return Plan((Bind(node_name),))
+    return Plan((Ungate((node_name,)),)) if proxy.is_gated_by_us_alone else Plan()
+
+
+def _may_bind(chaperon: Chaperon | None) -> bool:
     """Whether a reservation came of asking after the ungate: the scheduler may not be allowed to choose its node."""
     return chaperon is not None and chaperon.asked_after_ungate and not chaperon.is_terminating
 

@@ -1,0 +1,122 @@
+"""Pods, chaperons and targets to decide on."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from federation import names
+from federation.decisions.placement import TargetView
+from federation.model.chaperon import Chaperon, parse_chaperon
+from federation.model.pod import ProxyPod, parse_proxy
+
+NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
+UID = "11111111-2222-3333-4444-555555555555"
+
+Manifest = dict[str, Any]
+
+
+def submitted(**spec: Any) -> Manifest:
+    """An elected pod as a user submits it."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "job", "namespace": "ci", "annotations": {names.ELECT: ""}, "labels": {"app": "job"}},
+        "spec": {"containers": [{"name": "main", "image": "busybox"}], "schedulerName": "default-scheduler"} | spec,
+    }
+
+
+def proxy(
+    *,
+    node: str = "",
+    gated: bool = True,
+    phase: str = "Pending",
+    reason: str = "",
+    terminating: bool = False,
+    finalizers: tuple[str, ...] = (),
+    started: bool = False,
+    owned: bool = False,
+    ungated_at: str = "",
+    pinned: tuple[str, ...] = (),
+    gates: tuple[str, ...] | None = None,
+    reservation: bool = True,
+) -> ProxyPod:
+    """A proxy pod, by way of its manifest."""
+    annotations = {names.ELECT: "", names.SOURCE_POD_MANIFEST: "{}"}
+    if ungated_at:
+        annotations[names.UNGATED_AT] = ungated_at
+    if not reservation:
+        annotations[names.NO_RESERVATION] = ""
+    metadata: Manifest = {
+        "name": "job",
+        "namespace": "ci",
+        "uid": UID,
+        "resourceVersion": "7",
+        "annotations": annotations,
+        "finalizers": list(finalizers),
+        "creationTimestamp": "2026-11-23T11:59:59Z",
+    }
+    if terminating:
+        metadata["deletionTimestamp"] = "2026-11-23T12:00:00Z"
+    if owned:
+        metadata["ownerReferences"] = [{"kind": "Job", "name": "j", "uid": "u", "apiVersion": "v1", "controller": True}]
+    spec: Manifest = {"containers": [{"name": "main"}]}
+    if node:
+        spec["nodeName"] = node
+    wanted = gates if gates is not None else ((names.CANDIDATES_GATE,) if gated and not node and reservation else ())
+    spec["schedulingGates"] = [{"name": name} for name in wanted]
+    if pinned:
+        terms = [{"matchExpressions": [{"key": names.HOSTNAME, "operator": "In", "values": list(pinned)}]}]
+        spec["affinity"] = {
+            "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+        }
+    status: Manifest = {"phase": phase}
+    if reason:
+        status["reason"] = reason
+    if started:
+        status["containerStatuses"] = [{"name": "main", "state": {"running": {}}}]
+    parsed = parse_proxy({"metadata": metadata, "spec": spec, "status": status})
+    assert parsed is not None
+    return parsed
+
+
+def chaperon(
+    *,
+    uid: str = UID,
+    reserved: bool = False,
+    allowed: bool = False,
+    terminating: bool = False,
+    missing: bool = False,
+    after_ungate: bool = False,
+    refusal: str = "",
+    status: Manifest | None = None,
+) -> Chaperon:
+    """The chaperon of that proxy."""
+    annotations = {names.PARENT_NAMESPACE: "ci", names.PARENT_NAME: "job"}
+    annotations |= {names.IS_RESERVED: "true"} if reserved else {}
+    annotations |= {names.IS_ALLOWED: "true"} if allowed else {}
+    annotations |= {names.POD_MISSING_SINCE: "2026-11-23T11:59:00Z"} if missing else {}
+    annotations |= {names.ASKED_AFTER_UNGATE: "true"} if after_ungate else {}
+    metadata: Manifest = {
+        "name": names.chaperon_name("job", UID),
+        "namespace": "ci",
+        "uid": f"chaperon-of-{uid}",
+        "resourceVersion": "3",
+        "annotations": annotations,
+        "labels": {names.PARENT_UID: uid},
+    }
+    if terminating:
+        metadata["deletionTimestamp"] = "2026-11-23T12:00:00Z"
+    found = status or {}
+    if refusal:
+        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": refusal}
+        found = {"conditions": [condition]}
+    return parse_chaperon({"metadata": metadata, "spec": {}, "status": found})
+
+
+def target(name: str, *chaperons: Chaperon, obstacle: str = "", trouble: str = "") -> TargetView:
+    """A target as the proxy sees it; its virtual node is `name`, its finalizer `f-<name>`."""
+    return TargetView(name, f"{names.PREFIX}{name}", obstacle, trouble, chaperons)
+
+
+def finalizers(*targets: str) -> tuple[str, ...]:
+    """The finalizers of these targets."""
+    return tuple(f"{names.PREFIX}{name}" for name in targets)

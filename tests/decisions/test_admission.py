@@ -1,0 +1,185 @@
+"""Admission and its inverse."""
+
+import copy
+from typing import Any
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from federation import names
+from federation.admission.review import proxy_of
+from federation.decisions.admission import admit, restore, tightened_affinity
+from federation.decisions.candidate import chaperon_for, pod_of
+from federation.model.pod import pinned_nodes
+from tests.decisions.pods import UID, submitted
+
+FINALIZERS = [names.PREFIX + "ci-arm"]
+
+
+def admitted(pod: dict[str, Any]) -> dict[str, Any]:
+    """The proxy as the API server would store it."""
+    proxy = proxy_of(copy.deepcopy(pod), FINALIZERS)
+    proxy["metadata"]["uid"] = UID
+    return proxy
+
+
+def candidate(proxy: dict[str, Any]) -> dict[str, Any]:
+    """The chaperon's pod spec."""
+    source = orjson.loads(proxy["metadata"]["annotations"][names.SOURCE_POD_MANIFEST])
+    made = chaperon_for(proxy, source, None, cluster_name="home", is_kept_label=lambda _: False)
+    spec: dict[str, Any] = made["spec"]
+    return spec
+
+
+def test_S6_waiting_is_the_default() -> None:
+    tolerations = admitted(submitted())["spec"]["tolerations"]
+    for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):
+        mine = [toleration for toleration in tolerations if toleration.get("key") == key]
+        assert mine == [{"key": key, "operator": "Exists", "effect": "NoExecute"}]
+
+
+def test_S6_the_users_own_eviction_times_stay_in_the_delegate() -> None:
+    toleration = {
+        "key": "node.kubernetes.io/unreachable",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": 30,
+    }
+    pod = submitted(tolerations=[toleration])
+    pod["metadata"]["annotations"][names.USE_CONSTRAINTS_FROM_SPEC] = ""
+    proxy = admitted(pod)
+    assert toleration not in proxy["spec"]["tolerations"]
+    del pod["metadata"]["annotations"][names.USE_CONSTRAINTS_FROM_SPEC]
+    assert toleration in candidate(admitted(pod))["tolerations"]
+
+
+def test_M5_what_no_virtual_node_has_is_taken_off_and_put_back() -> None:
+    pod = submitted(
+        hostNetwork=True,
+        runtimeClassName="gvisor",
+        resourceClaims=[{"name": "gpu", "resourceClaimName": "g"}],
+        containers=[
+            {
+                "name": "main",
+                "image": "busybox",
+                "ports": [{"containerPort": 80, "hostPort": 80}],
+                "resources": {"claims": [{"name": "gpu"}]},
+            }
+        ],
+        volumes=[
+            {"name": "data", "persistentVolumeClaim": {"claimName": "only-there"}},
+            {"name": "scratch", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}},
+            {"name": "settings", "configMap": {"name": "settings"}},
+        ],
+    )
+    spec = admitted(pod)["spec"]
+    assert not {"hostNetwork", "runtimeClassName", "resourceClaims"} & set(spec)
+    assert spec["containers"][0]["ports"] == [{"containerPort": 80}]
+    assert "resources" not in spec["containers"][0]
+    assert spec["volumes"][:2] == [{"name": "data", "emptyDir": {}}, {"name": "scratch", "emptyDir": {}}]
+    again = candidate(admitted(pod))
+    for key in ("hostNetwork", "runtimeClassName", "resourceClaims", "containers", "volumes"):
+        assert again[key] == pod["spec"][key]
+
+
+def test_M6_later_additions_reach_the_target() -> None:
+    proxy = admitted(submitted(nodeSelector={"disk": "ssd"}))
+    proxy["spec"]["containers"].append({"name": "sidecar", "image": "proxy:1"})
+    proxy["spec"]["containers"][0]["image"] = "busybox:patched"
+    proxy["spec"]["nodeSelector"]["flavor"] = "spot"
+    proxy["spec"]["tolerations"].append({"key": "spot", "operator": "Exists"})
+    spec = candidate(proxy)
+    assert [c["name"] for c in spec["containers"]] == ["main", "sidecar"]
+    assert spec["containers"][0]["image"] == "busybox:patched"
+    assert spec["nodeSelector"] == {"disk": "ssd", "flavor": "spot"}
+    assert spec["tolerations"] == [{"key": "spot", "operator": "Exists"}]
+
+
+def test_constraints_for_the_proxy_do_not_reach_the_target() -> None:
+    pod = submitted(nodeSelector={"kubernetes.io/arch": "arm64"})
+    pod["metadata"]["annotations"][names.PROXY_CONSTRAINTS] = "nodeSelector: {region: eu}\ntolerations: [{key: far}]\n"
+    proxy = admitted(pod)
+    assert proxy["spec"]["nodeSelector"] == {names.PROVIDER_KEY: names.PROVIDER, "region": "eu"}
+    source = orjson.loads(proxy["metadata"]["annotations"][names.SOURCE_POD_MANIFEST])
+    constraints = {"nodeSelector": {"region": "eu"}, "tolerations": [{"key": "far"}]}
+    made = chaperon_for(proxy, source, constraints, cluster_name="home", is_kept_label=lambda _: False)
+    assert made["spec"]["nodeSelector"] == {"kubernetes.io/arch": "arm64"}
+    assert "tolerations" not in made["spec"]
+
+
+def test_unknown_fields_pass_through() -> None:
+    pod = submitted(fieldOfTheFuture={"a": 1})
+    pod["spec"]["containers"][0]["another"] = [1, 2]
+    spec = candidate(admitted(pod))
+    assert spec["fieldOfTheFuture"] == {"a": 1}
+    assert spec["containers"][0]["another"] == [1, 2]
+
+
+def test_C4_a_candidate_carries_nothing_that_binds_it_to_the_source() -> None:
+    pod = submitted()
+    pod["metadata"] |= {"ownerReferences": [{"kind": "Job"}], "finalizers": ["batch.kubernetes.io/job-tracking"]}
+    proxy = admitted(pod)
+    proxy["spec"]["nodeName"] = "admiralty-ci-arm"
+    source = orjson.loads(proxy["metadata"]["annotations"][names.SOURCE_POD_MANIFEST])
+    made = chaperon_for(proxy, source, None, cluster_name="home", is_kept_label=lambda _: False)
+    delegate = pod_of({**made, "metadata": made["metadata"] | {"uid": "chaperon-uid"}})
+    assert "finalizers" not in made["metadata"]
+    assert "nodeName" not in delegate["spec"]
+    assert [owner["kind"] for owner in delegate["metadata"]["ownerReferences"]] == ["PodChaperon"]
+    assert names.ELECT not in delegate["metadata"]["annotations"]
+    assert delegate["metadata"]["labels"][names.PREFIX + "app"] == "job"
+    assert delegate["spec"]["schedulerName"] == "admiralty-candidate"
+
+
+def test_a_pod_with_a_preset_node_is_not_gated() -> None:
+    assert "schedulingGates" not in admitted(submitted(nodeName="admiralty-ci-arm"))["spec"]
+
+
+def test_tightening_narrows_every_term_and_makes_one_where_there_is_none() -> None:
+    assert pinned_nodes({"affinity": tightened_affinity({}, ["b", "a"])}) == {"a", "b"}
+    term = {"matchExpressions": [{"key": "region", "operator": "In", "values": ["eu"]}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term, term]}}
+    affinity = tightened_affinity({"affinity": {"nodeAffinity": required}}, ["a"])
+    terms = affinity["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert [len(t["matchExpressions"]) for t in terms] == [2, 2]
+    assert len(term["matchExpressions"]) == 1, "the input is not changed"
+
+
+labels = st.dictionaries(st.sampled_from(["a", "b", "kubernetes.io/arch"]), st.sampled_from(["x", "y"]))
+specs = st.fixed_dictionaries(
+    {},
+    optional={
+        "nodeSelector": labels,
+        "tolerations": st.lists(st.sampled_from([{"key": "gpu"}, {"key": "spot", "operator": "Exists"}]), max_size=2),
+        "hostNetwork": st.just(True),
+        "runtimeClassName": st.just("gvisor"),
+        "topologySpreadConstraints": st.just([{"maxSkew": 1}]),
+        "terminationGracePeriodSeconds": st.integers(1, 60),
+        "volumes": st.lists(
+            st.sampled_from(
+                [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "w", "emptyDir": {}}]
+            ),
+            max_size=2,
+            unique_by=lambda volume: str(volume["name"]),
+        ),
+        "schedulingGates": st.just([{"name": "other"}]),
+        "affinity": st.just({"podAffinity": {}}),
+    },
+)
+
+
+@given(specs)
+def test_calling_the_webhook_again_changes_nothing(spec: dict[str, Any]) -> None:
+    once = proxy_of(submitted(**{key: value for key, value in spec.items() if value}), FINALIZERS)
+    twice = proxy_of(copy.deepcopy(once), FINALIZERS)
+    saved = [orjson.loads(p["metadata"]["annotations"].pop(names.SOURCE_POD_MANIFEST)) for p in (once, twice)]
+    assert once == twice
+    assert saved[0] == saved[1]
+
+
+@given(specs)
+def test_restoring_gives_back_what_was_submitted(spec: dict[str, Any]) -> None:
+    pod = submitted(**{key: value for key, value in spec.items() if value})
+    proxy = admit(copy.deepcopy(pod), saved="", finalizers=(), constraints=None)
+    assert restore(proxy, pod, None)["spec"] == pod["spec"]
