@@ -204,3 +204,22 @@ async def _replace_by_ours(site: Site, api: Api) -> None:
     await api.create(CLUSTER_ROLE_BINDINGS, binding)
     python = [sys.executable, "-m"]
     site.start("scheduler", [*python, "lab.scheduler", f"--config={site.directory / 'scheduler.json'}"])
+
+
+@asynccontextmanager
+async def running_plane(kind: str, directory: Path) -> AsyncIterator[Plane]:
+    """Start a control plane of a kind; ends all of it afterwards."""
+    engine = load_engine(EngineName.EMBEDDED if kind == "embedded" else EngineName.KUBE)
+    processes = ProcessTable(directory / "processes", directory / "logs", f"plane-{kind}-{id(directory)}")
+    site = Site(kind, directory, directory / "admin.json", engine, Identities(kind, directory / "pki"), processes)
+    try:
+        url = await start_control_plane(site)
+        async with await connect(site.admin_kubeconfig) as api:
+            if kind == "ours-on-kube":
+                await _replace_by_ours(site, api)
+            plane = Plane(kind, site, url, api)
+            beating = asyncio.create_task(_keep_alive(plane))
+            yield plane
+            beating.cancel()
+    finally:
+        await processes.stop(processes.all(), grace_seconds=0)
