@@ -1,0 +1,81 @@
+"""Who is calling, and may they: personal access tokens by scope, job tokens by the job that is running. Pure.
+
+There is one user, root, who may do everything its token's scopes allow; roles are not modelled.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lab.gitlab import jobs
+from lab.gitlab.errors import InsufficientScope, Unauthorized
+from lab.gitlab.model import AccessToken, Job, Project
+from lab.gitlab.state import State
+
+READ_API = ("read_api", "api")
+API = ("api",)
+CREATE_RUNNER = ("create_runner", "api")
+MANAGE_RUNNER = ("manage_runner", "api")
+READ_RUNNER = ("read_api", "manage_runner", "api")
+READ_USER = ("read_user", "read_api", "api")
+ANY = ("api", "read_api", "read_user", "create_runner", "manage_runner")
+JOB_USER = "gitlab-ci-token"
+
+
+def require(state: State, headers: Mapping[str, str], scopes: tuple[str, ...]) -> AccessToken:
+    """The token in PRIVATE-TOKEN or Authorization: Bearer, if it has one of the scopes."""
+    value = headers.get("PRIVATE-TOKEN", "")
+    kind, _, credentials = headers.get("Authorization", "").partition(" ")
+    if not value and kind.lower() == "bearer":
+        value = credentials.strip()
+    token = state.tokens.get(value)
+    if token is None or token.is_revoked:
+        raise Unauthorized()
+    if not token.scopes & set(scopes):
+        raise InsufficientScope(scopes)
+    return token
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who stands behind a basic-auth header: the holder of a personal token, or a job in hand."""
+
+    token: AccessToken | None = None
+    job: Job | None = None
+
+    def may_pull_code(self, project: Project) -> bool:
+        return self._has("read_repository", "write_repository", "api") or self._is_job_of(project)
+
+    def may_push_code(self) -> bool:
+        return self._has("write_repository", "api")
+
+    def may_pull_image(self, project: Project) -> bool:
+        return self._has("read_registry", "write_registry", "api") or self._is_job_of(project)
+
+    def may_push_image(self, project: Project) -> bool:
+        return self._has("write_registry", "api") or self._is_job_of(project)
+
+    def _has(self, *scopes: str) -> bool:
+        return self.token is not None and bool(self.token.scopes & set(scopes))
+
+    def _is_job_of(self, project: Project) -> bool:
+        return self.job is not None and self.job.project is project
+
+
+def basic_credentials(state: State, authorization: str) -> Credentials | None:
+    """From `Authorization: Basic`; None when it is absent or wrong."""
+    kind, _, encoded = authorization.partition(" ")
+    if kind.lower() != "basic":
+        return None
+    try:
+        user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    if user == JOB_USER:
+        job = jobs.by_token(state, password)
+        return Credentials(job=job) if job else None
+    token = state.tokens.get(password)
+    return Credentials(token=token) if token and not token.is_revoked else None

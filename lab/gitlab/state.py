@@ -1,0 +1,86 @@
+"""Everything this GitLab knows, in memory, with the two things it cannot make up itself: the time and secrets.
+
+`State` is handed to every function of the core. It has no logic beyond look-ups, numbering and telling listeners that
+something a waiting runner may care about has changed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from lab.gitlab.ci.variables import Variable
+from lab.gitlab.errors import NotFound
+from lab.gitlab.model import AccessToken, Group, Job, Pipeline, Project, Runner
+
+ROOT_USER_ID = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the administrator of this GitLab has set; the same for all projects."""
+
+    url: str  # as clients reach it, without a slash at the end
+    registry: str = ""  # host:port shown as CI_REGISTRY; empty: no registry
+    two_phase_commit: bool = False
+    variables: tuple[Variable, ...] = ()  # instance CI/CD variables
+
+
+@dataclass(slots=True)
+class State:
+    """`clock` gives the time (UTC, aware); `mint` gives a fresh secret with the prefix it is called with."""
+
+    site: Site
+    clock: Callable[[], datetime]
+    mint: Callable[[str], str]
+    groups: dict[int, Group] = field(default_factory=dict)
+    projects: dict[int, Project] = field(default_factory=dict)
+    tokens: dict[str, AccessToken] = field(default_factory=dict)
+    runners: dict[int, Runner] = field(default_factory=dict)
+    pipelines: dict[int, Pipeline] = field(default_factory=dict)
+    jobs: dict[int, Job] = field(default_factory=dict)
+    on_queue_change: Callable[[], None] = lambda: None
+    _numbers: dict[str, Iterator[int]] = field(default_factory=dict)
+
+    def number(self, kind: str) -> int:
+        """The next id of its kind, from 1."""
+        return next(self._numbers.setdefault(kind, itertools.count(1)))
+
+    def project(self, id_or_path: str) -> Project:
+        """A project by number or full path."""
+        for project in self.projects.values():
+            if id_or_path in (str(project.id), project.full_path):
+                return project
+        raise NotFound("Project")
+
+    def group(self, id_or_path: str) -> Group:
+        """A group by number or full path."""
+        for group in self.groups.values():
+            if group.kind == "group" and id_or_path in (str(group.id), group.full_path):
+                return group
+        raise NotFound("Group")
+
+    def job(self, project: Project, job_id: int) -> Job:
+        job = self.jobs.get(job_id)
+        if job is None or job.project is not project:
+            raise NotFound()
+        return job
+
+    def pipeline(self, project: Project, pipeline_id: int) -> Pipeline:
+        pipeline = self.pipelines.get(pipeline_id)
+        if pipeline is None or pipeline.project is not project:
+            raise NotFound("Pipeline")
+        return pipeline
+
+    def runner(self, runner_id: int) -> Runner:
+        if runner_id not in self.runners:
+            raise NotFound("Runner")
+        return self.runners[runner_id]
+
+    def touch_queues(self, runners: Iterable[Runner]) -> None:
+        """Gives these runners' queues a new value and wakes who waits for one."""
+        for runner in runners:
+            runner.queue_value = self.mint("")
+        self.on_queue_change()
