@@ -21,6 +21,7 @@ from federation.gateway.limits import GatewayLimits
 from federation.gateway.node import ServedNode
 from federation.gateway.routes import NodeRequest, PodStream, parse
 from federation.gateway.streams import forward
+from federation.kube.errors import ApiError
 
 _BUFFER_BYTES = 256 * 1024
 
@@ -70,10 +71,16 @@ class Endpoint:
             case NodeRequest("healthz"):
                 await exchange.answer(200, b"ok", "text/plain; charset=utf-8")
             case NodeRequest():
-                pods = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": list(self._node.pods())}
-                await exchange.answer(200, orjson.dumps(pods), "application/json")
+                await exchange.answer(200, await self._pods(), "application/json")
             case PodStream():
                 await self._stream(exchange, request)
+
+    async def _pods(self) -> bytes:
+        try:
+            pods = await self._node.pods()
+        except ApiError as error:
+            raise Refusal(503, "ServiceUnavailable", "the node's pods could not be read") from error
+        return orjson.dumps({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods})
 
     async def _stream(self, exchange: Exchange, stream: PodStream) -> None:
         if self._streams >= self._limits.streams_max:

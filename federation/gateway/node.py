@@ -1,6 +1,6 @@
 """What the gateway has to know of the virtual node it speaks for."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from federation.kube.api import Api, Manifest
@@ -27,4 +27,4 @@ class ServedNode:
     name: str
     cluster: str
     find: Callable[[str, str], Awaitable[Delegate]]
-    pods: Callable[[], Iterable[Manifest]]
+    pods: Callable[[], Awaitable[list[Manifest]]]

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from federation import names
+from federation.model.quantity import Amounts, pod_requests
 from federation.model.times import parse_time
 
 Manifest = dict[str, Any]
@@ -43,6 +44,7 @@ class ProxyPod:
     container_names: frozenset[str]
     manifest: Manifest | None = field(default=None, compare=False, repr=False)
     status: Manifest = field(default_factory=dict, repr=False)
+    requests: Amounts = field(default_factory=dict, repr=False)
 
     @property
     def is_finished(self) -> bool:
@@ -119,6 +121,7 @@ def parse_proxy(manifest: Manifest) -> ProxyPod | None:
         container_names=_containers(spec),
         manifest=None if node_name else manifest,
         status=status if node_name else {},
+        requests=pod_requests(spec),
     )
 
 

@@ -21,7 +21,7 @@ from federation.gateway.endpoint import serve, server_context
 from federation.gateway.errors import NoDelegate
 from federation.gateway.limits import GatewayLimits
 from federation.gateway.node import Delegate, ServedNode
-from federation.kube.api import Api, connect
+from federation.kube.api import Api, Manifest, connect
 from federation.kube.errors import ApiError
 from federation.kube.resources import CLUSTER_ROLE_BINDINGS, NODES, PODS
 from tests.gateway.certificates import SERVER, Authority, Pair
@@ -168,7 +168,10 @@ async def gateway(source: Source, admin: Api, upstream: Upstream) -> AsyncIterat
                 raise NoDelegate(f'pod "{namespace}/{pod}" has no delegate yet')
             return Delegate(far, "default", "delegate")
 
-        node = ServedNode(NODE, "far-lab", find, lambda: [{"metadata": {"name": "proxy"}}])
+        async def pods() -> list[Manifest]:
+            return [{"metadata": {"name": "proxy"}}]
+
+        node = ServedNode(NODE, "far-lab", find, pods)
         clock = asyncio.get_running_loop().time
         async with serve(
             node,

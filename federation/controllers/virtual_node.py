@@ -1,0 +1,194 @@
+"""Keeps, in a source, one Node and one Lease for every connected target.
+
+The Lease says that an agent speaks for the node, the Ready condition whether its target answers. A Node that somebody
+deleted is made again at once: the pod garbage collector would end its proxies. One whose Target is gone goes when no
+proxy is bound to it any more.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import re2
+from loguru import logger
+
+from federation.clock import Clock
+from federation.controllers.connection import Connection
+from federation.decisions import virtual_node as decide
+from federation.decisions.capacity import committed
+from federation.kinds import CLUSTER_SUMMARIES
+from federation.kube.api import Api, Manifest
+from federation.kube.errors import AlreadyExists, NotFound
+from federation.kube.resources import LEASES, NODES
+from federation.kube.store import Key, Store
+from federation.kube.watch import follow
+from federation.kube.workqueue import Workqueue
+from federation.model.chaperon import Chaperon
+from federation.model.pod import ProxyPod
+from federation.model.summary import Summary, parse_summary
+from federation.model.virtual_node import Health, KubeletAddress, VirtualNode, VirtualNodeView, parse_virtual_node
+from federation.names import SUMMARY_NAME
+
+LEASE_NAMESPACE = "kube-node-lease"
+_RENEW = timedelta(seconds=10)  # kubelet's; the node is taken for dead after 40 to 50 s of silence
+_LEASE_SECONDS = 40
+_TAKEN_SECONDS = 60.0  # between looks at a name that another Node has: somebody has to act first
+
+
+@dataclass(slots=True)
+class _Served:
+    """A connected target, and what its node was last told."""
+
+    connection: Connection
+    kubelet: KubeletAddress | None
+    is_excluded: Callable[[str], bool]
+    summaries: Store[Summary] = field(default_factory=lambda: Store(parse_summary))
+    renewed_at: datetime | None = None
+
+
+class VirtualNodes:
+    """Reconciles virtual nodes by name. `is_wanted(node name)` says whether a Target for it still exists."""
+
+    def __init__(
+        self,
+        *,
+        api: Api,
+        pods: Store[ProxyPod],
+        is_wanted: Callable[[str], bool],
+        clock: Clock,
+        kubelet_version: str,
+    ) -> None:
+        self._api = api
+        self._pods = pods
+        self._is_wanted = is_wanted
+        self._clock = clock
+        self._kubelet_version = kubelet_version
+        self._nodes: Store[VirtualNode] = Store(parse_virtual_node)
+        self._served: dict[str, _Served] = {}
+        self.queue: Workqueue[str] = Workqueue("virtual nodes", self.reconcile)
+
+    async def run(self) -> None:
+        """Follow the Nodes and work on them until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(follow(self._api, NODES, self._nodes, label_selector="type=virtual-kubelet"))
+            await self._nodes.synced.wait()
+            self._nodes.subscribe(lambda key, old, new: self.queue.add(key[1]))
+            group.create_task(self.queue.run())
+
+    async def serve(self, connection: Connection, kubelet: KubeletAddress | None) -> None:
+        """Keep the node of one connected target until cancelled; `kubelet` is where its gateway listens."""
+        await connection.has_answered.wait()
+        name = connection.target.node_name
+        served = _Served(connection, kubelet, _excluding(connection.target.excluded_labels_regexp))
+
+        def on_chaperon(_: Key, old: Chaperon | None, new: Chaperon | None) -> None:
+            if (old is not None and old.is_reserved) != (new is not None and new.is_reserved):
+                self.queue.add(name)
+
+        self._served[name] = served
+        connection.chaperons.subscribe(on_chaperon)
+        served.summaries.subscribe(lambda *_: self.queue.add(name))
+        self.queue.add(name)
+        try:
+            await follow(
+                connection.api, CLUSTER_SUMMARIES, served.summaries, field_selector=f"metadata.name={SUMMARY_NAME}"
+            )
+        finally:
+            if self._served.get(name) is served:  # a reconnection may have taken our place
+                del self._served[name]
+                self.queue.add(name, after=1.0)
+
+    async def reconcile(self, name: str) -> float | None:
+        """Bring one node to what is known of its target."""
+        served, known = self._served.get(name), self._nodes.get("", name)
+        if served is None:
+            return await self._let_go(known)
+        if not self._nodes.is_fresh:
+            known = None  # the watch is down: a node that is gone must not be missed for long
+        view, now = self._view(served), self._clock()
+        labels = decide.wanted_labels(view.target, view.summary, served.is_excluded)
+        node = known or await self._make(decide.new_node(view.target, labels))
+        if node is None:
+            return _TAKEN_SECONDS
+        if body := decide.object_patch(node, labels, decide.base_labels(view.target)):
+            node = await self._patch(node, body)
+        if status := decide.status_patch(node.status, view, now):
+            await self._patch(node, {"status": status}, "status")
+        if served.renewed_at is None or now - served.renewed_at >= _RENEW:
+            await self._renew(node, now)
+            served.renewed_at = now
+        waits = [(served.renewed_at + _RENEW - now).total_seconds(), decide.next_look(view.health, now)]
+        return max(min(wait for wait in waits if wait is not None), 0.05)
+
+    def _view(self, served: _Served) -> VirtualNodeView:
+        connection = served.connection
+        reserved = {
+            chaperon.parent_uid
+            for chaperon in connection.chaperons.values()
+            if chaperon.is_reserved or (chaperon.is_allowed and not chaperon.is_terminating)
+        }
+        pulse = connection.pulse
+        return VirtualNodeView(
+            target=connection.target,
+            health=Health(pulse.is_reachable, pulse.since, pulse.message),
+            summary=served.summaries.get("", SUMMARY_NAME),
+            committed=committed(connection.target.node_name, self._pods.values(), reserved),
+            kubelet=served.kubelet,
+            kubelet_version=self._kubelet_version,
+        )
+
+    async def _make(self, manifest: Manifest) -> VirtualNode | None:
+        name = manifest["metadata"]["name"]
+        try:
+            made = await self._api.create(NODES, manifest)
+            logger.info("virtual node made", node=name)
+        except AlreadyExists:
+            made = await self._api.get(NODES, name)
+        node = parse_virtual_node(made)
+        if node is None:
+            logger.error("a Node that is not ours has a virtual node's name", node=name)
+        return node
+
+    async def _patch(self, node: VirtualNode, body: Manifest, subresource: str = "") -> VirtualNode:
+        held = {"uid": node.uid, "resourceVersion": node.resource_version}
+        body = body | {"metadata": (body.get("metadata") or {}) | held}
+        patched = parse_virtual_node(await self._api.patch(NODES, node.name, body, subresource=subresource))
+        assert patched is not None, "our labels are in the patch or were there"
+        return patched
+
+    async def _renew(self, node: VirtualNode, now: datetime) -> None:
+        moment = f"{now:%Y-%m-%dT%H:%M:%S.%fZ}"
+        spec = {"holderIdentity": node.name, "leaseDurationSeconds": _LEASE_SECONDS, "renewTime": moment}
+        owner = {"apiVersion": "v1", "kind": "Node", "name": node.name, "uid": node.uid}
+        lease = {"metadata": {"name": node.name, "ownerReferences": [owner]}, "spec": spec}
+        try:
+            await self._api.patch(LEASES, node.name, lease, LEASE_NAMESPACE)
+        except NotFound:
+            await self._api.create(
+                LEASES, {"apiVersion": LEASES.api_version, "kind": LEASES.kind, **lease}, LEASE_NAMESPACE
+            )
+
+    async def _let_go(self, node: VirtualNode | None) -> float | None:
+        """Delete a node whose Target is gone and whose proxies are, too."""
+        if node is None or node.is_terminating or self._is_wanted(node.name) or not self._pods.is_fresh:
+            return None
+        if any(pod.node_name == node.name for pod in self._pods.values()):
+            return _RENEW.total_seconds()
+        with contextlib.suppress(NotFound):
+            await self._api.delete(NODES, node.name, uid=node.uid)
+            logger.info("virtual node of a target that is gone deleted", node=node.name)
+        return None
+
+
+def _excluding(regexp: str) -> Callable[[str], bool]:
+    """Return the predicate of an excludedLabelsRegexp; one that does not compile excludes nothing, as in Admiralty."""
+    if not regexp:
+        return lambda _: False
+    try:
+        compiled = re2.compile(regexp)
+    except re2.error as error:
+        logger.warning("spec.excludedLabelsRegexp does not compile, nothing is excluded", error=str(error))
+        return lambda _: False
+    return lambda label: compiled.search(label) is not None
