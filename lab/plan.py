@@ -29,10 +29,9 @@ class EngineName(StrEnum):
 
 
 class Component(StrEnum):
-    """What a lab has beyond control planes and nodes, in the order in which it is started."""
+    """What a lab has beyond control planes and nodes; `bridge` needs the other two. The registry is GitLab's."""
 
     FEDERATION = "federation"
-    REGISTRY = "registry"
     GITLAB = "gitlab"
     BRIDGE = "bridge"
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from federation.kube.api import Api, connect
+from lab.construction import Report
 from lab.directory import LabDirectory, LabRecord
 from lab.down import down
 from lab.plan import LabPlan
-from lab.up import Report, up
+from lab.up import up
 
 
 @dataclass(frozen=True, slots=True)

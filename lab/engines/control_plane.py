@@ -70,7 +70,7 @@ async def start_control_plane(site: Site) -> str:
     return url
 
 
-async def _with_ports(count: int, attempt: Callable[[Ports, list[int]], Awaitable[str]]) -> str:
+async def with_ports(count: int, attempt: Callable[[Ports, list[int]], Awaitable[str]]) -> str:
     """Run `attempt` with fresh ports, again while it finds them taken."""
     for number in range(PORT_ATTEMPTS):
         with Ports() as ports:
@@ -96,7 +96,7 @@ async def _start_etcd(site: Site) -> tuple[str, ...]:
         await until_serving(process, _accepts(chosen[0]), seconds=READY_SECONDS)
         return client
 
-    client = await _with_ports(2, attempt)
+    client = await with_ports(2, attempt)
     return (
         f"--etcd-servers={client}",
         f"--etcd-cafile={authority}",
@@ -141,7 +141,7 @@ async def _start_api_server(site: Site, etcd: Sequence[str]) -> str:
             await until_serving(process, lambda: _is_ready(api), seconds=READY_SECONDS)
         return url
 
-    return await _with_ports(1, attempt)
+    return await with_ports(1, attempt)
 
 
 def _api_server_flags(site: Site, port: int) -> list[str]:

@@ -1,0 +1,183 @@
+"""The federation: in each cluster an agent, in each target a candidate scheduler with its extender, Targets at home.
+
+Every cluster is a target, the source too (`self: true`). In a real installation `deploy/` is applied and Deployments
+run the same programs; here they are processes with client certificates, and the webhook is reached by its URL.
+"""
+
+import asyncio
+import base64
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+
+from federation.kube.api import Api
+from federation.kube.resources import MUTATING_WEBHOOK_CONFIGURATIONS, NAMESPACES, NODES, SECRETS, Resource
+from federation.names import (
+    API_VERSION,
+    CANDIDATE_SCHEDULER,
+    GROUP,
+    NAMESPACE_LABEL,
+    NAMESPACE_LABEL_VALUE,
+    VERSION,
+    virtual_node_name,
+)
+from lab.construction import WORK_NAMESPACE, Cluster, Construction, isthmus, shipped
+from lab.directory import LabDirectory
+from lab.engines.control_plane import scheduler_configuration, with_ports
+from lab.parts.manifests import apply, cluster_role_binding, create, read
+from lab.parts.nodes import is_ready
+from lab.ports import Ports
+from lab.processes import Process
+from lab.waiting import until_object, until_serving
+
+TARGETS = Resource(GROUP, VERSION, "targets", "Target")
+
+AGENT_USER = "isthmus-agent"
+EXTENDER_USER = "isthmus-extender"
+CANDIDATE_SCHEDULER_USER = "isthmus-candidate-scheduler"
+
+READY_SECONDS = 60
+# Longer than any hold (rule M3): the extender ends a hold, never the scheduler's client.
+EXTENDER_HTTP_TIMEOUT = "120s"
+
+
+def source_user(source: str) -> str:
+    """Who the source's agent is in other clusters."""
+    return f"isthmus-source-{source}"
+
+
+async def start_in_cluster(lab: Construction, cluster: Cluster) -> None:
+    """Apply `deploy/` and start the cluster's own programs."""
+    is_source = cluster.name == lab.plan.source.name
+    deploy = shipped("deploy")
+    paths = [*sorted((deploy / "crds").glob("*.yaml")), *_rights(deploy)]
+    await apply(cluster.api, read([*paths, deploy / "webhook.yaml"] if is_source else paths))
+    if not is_source:
+        user = source_user(lab.plan.source.name)
+        for role in ("admiralty-source", "admiralty-cluster-summary-viewer"):
+            binding = cluster_role_binding(f"{user}-{role}", role, user)
+            await apply(cluster.api, [binding])
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_start_agent(lab, cluster, is_source=is_source))
+        group.create_task(_start_candidate_scheduler(lab, cluster))
+    lab.report(f"{cluster.name}: agent, extender and candidate scheduler ready")
+
+
+def _rights(deploy: Path) -> list[Path]:
+    # Bridge and job pods are other parts' business; they name a namespace that only those create.
+    others = {"bridge.yaml", "runner-kubernetes-executor.yaml"}
+    return [path for path in sorted((deploy / "rbac").glob("*.yaml")) if path.name not in others]
+
+
+async def join(lab: Construction) -> None:
+    """Make the work namespace one whose elected pods are federated, with a Target for each cluster."""
+    home = lab.source
+    labels = {"metadata": {"labels": {NAMESPACE_LABEL: NAMESPACE_LABEL_VALUE}}}
+    await home.api.patch(NAMESPACES, WORK_NAMESPACE, labels)
+    for cluster in lab.clusters.values():
+        if cluster is not home:
+            cluster.kubeconfig(source_user(home.name))
+    await add_targets(home.api, lab.directory, list(lab.clusters), WORK_NAMESPACE)
+    wanted = {virtual_node_name(WORK_NAMESPACE, name) for name in lab.clusters}
+    await until_object(
+        home.api,
+        NODES,
+        lambda node: node["metadata"]["name"] in wanted and is_ready(node),
+        count=len(wanted),
+        relies_on=[process for process in lab.processes.all() if process.role == "agent"],
+        what=f"{home.name}: virtual nodes {', '.join(sorted(wanted))} Ready",
+        seconds=READY_SECONDS,
+    )
+    lab.report(f"{home.name}: {len(wanted)} virtual nodes Ready")
+
+
+async def add_targets(home: Api, directory: LabDirectory, clusters: Sequence[str], namespace: str) -> None:
+    """Create a Target for each cluster in a namespace of the first, and the Secrets with the kubeconfigs they name."""
+    source = clusters[0]
+    for name in clusters:
+        metadata = {"name": name, "namespace": namespace}
+        spec: dict[str, object] = {"self": True}
+        if name != source:
+            kubeconfig = directory.cluster(name) / f"{source_user(source)}.kubeconfig"
+            data = {"config": base64.b64encode(kubeconfig.read_bytes()).decode()}
+            await create(home, SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+            spec = {"kubeconfigSecret": {"name": name}}
+        target = {"apiVersion": API_VERSION, "kind": "Target", "metadata": metadata, "spec": spec}
+        await create(home, TARGETS, target)
+
+
+async def _start_agent(lab: Construction, cluster: Cluster, *, is_source: bool) -> None:
+    """Start the agent; in the source, return when the API server can call its webhook."""
+
+    async def attempt(ports: Ports, chosen: list[int]) -> str:
+        url = f"https://127.0.0.1:{chosen[0]}"
+        env = {
+            "ISTHMUS_AGENT_KUBECONFIG": str(cluster.kubeconfig(AGENT_USER)),
+            "ISTHMUS_AGENT_CLUSTER_NAME": cluster.name,
+            "ISTHMUS_AGENT_WEBHOOK_ENABLED": str(is_source).lower(),
+            "ISTHMUS_AGENT_WEBHOOK_BIND": "127.0.0.1",
+            "ISTHMUS_AGENT_WEBHOOK_PORT": str(chosen[0]),
+            "ISTHMUS_AGENT_WEBHOOK_URL": url,
+            "ISTHMUS_AGENT_GATEWAY_ADDRESS": "127.0.0.1",
+        }
+        ports.release()
+        process = lab.start("agent", isthmus("agent"), cluster=cluster.name, env=env)
+        if is_source:
+            await until_serving(process, lambda: _answers(f"{url}/readyz"), seconds=READY_SECONDS)
+            await _until_registered(cluster, process)
+        return url
+
+    await with_ports(1, attempt)
+
+
+async def _until_registered(cluster: Cluster, process: Process) -> None:
+    await until_object(
+        cluster.api,
+        MUTATING_WEBHOOK_CONFIGURATIONS,
+        lambda configuration: all(hook["clientConfig"].get("caBundle") for hook in configuration["webhooks"]),
+        relies_on=[process],
+        what=f"{cluster.name}: webhook registered",
+        seconds=READY_SECONDS,
+    )
+
+
+async def _start_candidate_scheduler(lab: Construction, cluster: Cluster) -> None:
+    """Start the extender, then the scheduler that calls it."""
+
+    async def attempt(ports: Ports, chosen: list[int]) -> str:
+        env = {
+            "ISTHMUS_EXTENDER_KUBECONFIG": str(cluster.kubeconfig(EXTENDER_USER)),
+            "ISTHMUS_EXTENDER_PORT": str(chosen[0]),
+        }
+        url = f"http://127.0.0.1:{chosen[0]}"
+        ports.release()
+        process = lab.start("extender", isthmus("extender"), cluster=cluster.name, env=env)
+        await until_serving(process, lambda: _answers(f"{url}/healthz"), seconds=READY_SECONDS)
+        return url
+
+    extender = {
+        "urlPrefix": await with_ports(1, attempt),
+        "bindVerb": "bind",
+        "httpTimeout": EXTENDER_HTTP_TIMEOUT,
+        "nodeCacheCapable": True,
+        "weight": 1,
+    }
+    kubeconfig = cluster.kubeconfig(CANDIDATE_SCHEDULER_USER)
+    config = cluster.directory / "candidate-scheduler.json"
+    config.write_text(json.dumps(scheduler_configuration(kubeconfig, CANDIDATE_SCHEDULER, [extender]), indent=2))
+    command = [*lab.engine.scheduler, f"--config={config}", "--secure-port=0"]
+    lab.start("candidate-scheduler", command, cluster=cluster.name)
+
+
+async def _answers(url: str) -> bool:
+    """Whether a server of the lab says it is well; who it is, the API server will check by its caBundle."""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session,
+            session.get(url, ssl=False) as response,
+        ):
+            return response.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False

@@ -1,0 +1,66 @@
+"""The nodes of a cluster: one process kubelet for all of them.
+
+A node whose platform is not this machine's is simulated: its containers are processes of this machine all the same. The
+kubelet decides that and marks the Node object.
+"""
+
+import importlib.util
+import json
+import sys
+
+from federation.kube.resources import NODES
+from lab.construction import Cluster, Construction, lab_program
+from lab.identities import KUBELET_USER
+from lab.pki import write_private
+from lab.waiting import Manifest, until_object
+
+READY_SECONDS = 60
+
+
+async def start_nodes(lab: Construction, cluster: Cluster) -> None:
+    """Start the kubelet and return when all the cluster's nodes are Ready."""
+    if importlib.util.find_spec("lab.kubelet") is None:  # until it lands
+        return
+    config = write_private(cluster.directory / "kubelet.json", json.dumps(_configuration(lab, cluster)).encode())
+    process = lab.start("kubelet", lab_program("kubelet", config), cluster=cluster.name)
+    nodes = cluster.plan.nodes()
+    await until_object(
+        cluster.api,
+        NODES,
+        lambda node: node["metadata"]["name"] in nodes and is_ready(node),
+        count=len(nodes),
+        relies_on=[process],
+        what=f"{cluster.name}: {len(nodes)} nodes Ready",
+        seconds=READY_SECONDS,
+    )
+
+
+def is_ready(node: Manifest) -> bool:
+    """Whether a Node says it is Ready."""
+    conditions = (node.get("status") or {}).get("conditions") or []
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def _configuration(lab: Construction, cluster: Cluster) -> dict[str, object]:
+    nodes = []
+    for name, platform in cluster.plan.nodes().items():
+        keys = cluster.identities.server(name)
+        nodes.append(
+            {
+                "name": name,
+                "os": platform.os,
+                "arch": platform.arch,
+                "tls_cert_file": str(keys.certificate),
+                "tls_private_key_file": str(keys.key),
+            }
+        )
+    return {
+        "kubeconfig": str(cluster.kubeconfig(KUBELET_USER)),
+        "root_dir": str(cluster.directory / "kubelet"),
+        "client_ca_file": str(cluster.identities.authority.certificate),
+        "nodes": nodes,
+        # Keys and tokens of the lab are nothing that a container should find.
+        "hidden": [str(lab.directory.root)],
+        # A job's Python scripts run with the interpreter that runs the lab.
+        "visible": [sys.prefix],
+    }
