@@ -11,6 +11,7 @@ import yaml
 from federation.kube.api import Api, connect
 from federation.kube.resources import ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS
 from lab.running import RunningLab
+from tests.bridge.gitlab_site import Site, gitlab_site
 
 RBAC = Path(__file__).parents[2] / "deploy" / "rbac" / "bridge.yaml"
 ACCOUNT = "isthmus-bridge"
@@ -40,3 +41,17 @@ async def bridge_api(bridge_kubeconfig: dict[str, Any]) -> AsyncIterator[Api]:
     """The bridge's client."""
     async with await connect(bridge_kubeconfig) as api:
         yield api
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    """A GitLab as most are: a job is running from the moment a runner got it."""
+    async with gitlab_site(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture(params=[False, True], ids=["one-phase", "two-phase"])
+async def site_of_either_mode(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Site]:
+    """A GitLab with two-phase job commit, and one without."""
+    async with gitlab_site(tmp_path, two_phase_commit=request.param) as found:
+        yield found
