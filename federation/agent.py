@@ -5,6 +5,7 @@ import contextlib
 import ssl
 from collections.abc import Callable
 
+import orjson
 from aiohttp import web
 from loguru import logger
 
@@ -17,7 +18,9 @@ from federation.controllers.connection import Connection
 from federation.controllers.connections import Connections
 from federation.controllers.feedback import Feedback
 from federation.controllers.placement import Placement
-from federation.kinds import CLUSTER_TARGETS, POD_CHAPERONS, TARGETS
+from federation.controllers.summary import OCCUPANTS, Summaries
+from federation.controllers.virtual_node import VirtualNodes
+from federation.kinds import CLUSTER_SUMMARIES, CLUSTER_TARGETS, POD_CHAPERONS, TARGETS
 from federation.kube.api import Api, connect
 from federation.kube.errors import ApiError
 from federation.kube.leader import Election
@@ -28,8 +31,10 @@ from federation.kube.workqueue import Workqueue
 from federation.model.chaperon import Chaperon, parse_whole_chaperon
 from federation.model.pod import ProxyPod, TargetPod, parse_proxy, parse_target_pod
 from federation.model.scheduling import SchedulingNode, parse_scheduling_node
+from federation.model.summary import ClusterNode, Occupant, Summary, parse_cluster_node, parse_occupant, parse_summary
 from federation.model.target import Target, parse_target
 from federation.settings import AgentSettings
+from federation.virtual_kubelet import VirtualKubelet, client_ca
 
 Key = tuple[str, str]
 
@@ -69,6 +74,15 @@ class Agent:
 
     async def _cluster_id(self) -> str:
         return str((await self._api.get(NAMESPACES, "kube-system"))["metadata"]["uid"])
+
+    async def _version(self) -> str:
+        """Return this API server's version, which its virtual nodes show: upgrade tools compare the two."""
+        version: dict[str, str] = orjson.loads((await self._api.request("GET", "/version")).body)
+        return version["gitVersion"]
+
+    def _is_wanted(self, node_name: str) -> bool:
+        targets = [*self._targets.values(), *self._cluster_targets.values()]
+        return any(target.node_name == node_name for target in targets)
 
     async def _lead(self, cluster_name: str) -> None:
         async def work() -> None:
@@ -128,6 +142,7 @@ class Agent:
         """All controllers, while this replica leads."""
         async with asyncio.TaskGroup() as group:
             self._control_target(group)
+            self._summarise(group)
             await self._control_source(group, cluster_name)
 
     def _control_target(self, group: asyncio.TaskGroup) -> None:
@@ -147,16 +162,59 @@ class Agent:
         group.create_task(follow(self._api, PODS, pods, label_selector=names.PARENT_UID))
         group.create_task(run())
 
+    def _summarise(self, group: asyncio.TaskGroup) -> None:
+        """As a target: what there is, and what is left of it for others."""
+        nodes: Store[ClusterNode] = Store(parse_cluster_node)
+        occupants: Store[Occupant] = Store(parse_occupant)
+        summaries: Store[Summary] = Store(parse_summary)
+
+        async def run() -> None:
+            summary = Summaries(
+                api=self._api,
+                cluster_id=await self._cluster_id(),
+                nodes=nodes,
+                occupants=occupants,
+                summaries=summaries,
+                clock=self._clock,
+            )
+            queue: Workqueue[str] = Workqueue("summary", summary.reconcile, workers=1)
+            await asyncio.gather(nodes.synced.wait(), occupants.synced.wait(), summaries.synced.wait())
+            nodes.subscribe(lambda *_: queue.add(names.SUMMARY_NAME))
+            occupants.subscribe(lambda *_: queue.add(names.SUMMARY_NAME))
+            summaries.subscribe(lambda *_: queue.add(names.SUMMARY_NAME))
+            queue.add(names.SUMMARY_NAME)
+            await queue.run()
+
+        group.create_task(follow(self._api, NODES, nodes))
+        group.create_task(follow(self._api, PODS, occupants, field_selector=OCCUPANTS))
+        group.create_task(follow(self._api, CLUSTER_SUMMARIES, summaries))
+        group.create_task(run())
+
     async def _control_source(self, group: asyncio.TaskGroup, cluster_name: str) -> None:
         """As a source: connections to targets, placement and feedback of proxies."""
         pods: Store[ProxyPod] = Store(parse_proxy)
         nodes: Store[SchedulingNode] = Store(parse_scheduling_node)
+        virtual_nodes = VirtualNodes(
+            api=self._api,
+            pods=pods,
+            is_wanted=self._is_wanted,
+            clock=self._clock,
+            kubelet_version=await self._version(),
+        )
+        kubelet = VirtualKubelet(
+            api=self._api,
+            nodes=virtual_nodes,
+            pods=pods,
+            clock=self._clock,
+            address=self._settings.gateway_address,
+            client_ca_pem=await client_ca(self._api),
+        )
         connections = Connections(
             api=self._api,
             cluster_name=cluster_name,
             targets=[self._targets, self._cluster_targets],
             clock=self._clock,
-            service=self._serve_target,
+            service=kubelet.serve,
             self_api=lambda: connect(self._settings.kubeconfig, self._settings.context),
         )
         placement = Placement(
@@ -181,6 +239,7 @@ class Agent:
         connections.on_connected = lambda connection: _wake_by(connection, pods, add)
         for store in (self._targets, self._cluster_targets):
             store.subscribe(lambda key, old, new: links.add(key))
+        group.create_task(virtual_nodes.run())
         group.create_task(connections.run())
         group.create_task(links.run())
         group.create_task(follow(self._api, PODS, pods, label_selector=names.HAS_FINALIZER))
@@ -214,10 +273,6 @@ class Agent:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.start_wait_seconds):
                 await settled()
-
-    async def _serve_target(self, connection: Connection) -> None:
-        """What runs beside a connection: its virtual node and the node's gateway."""
-        await asyncio.Event().wait()
 
 
 def _wake_by(connection: Connection, pods: Store[ProxyPod], add: Callable[[Key], None]) -> None:
