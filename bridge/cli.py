@@ -15,7 +15,7 @@ from loguru import logger
 from pydantic import ValidationError
 from rich.console import Console
 
-from bridge import demand, logs, profiles, reports
+from bridge import demand, profiles, reports
 from bridge.cluster import Cluster
 from bridge.controller import Bridge, Pace
 from bridge.demand import Bounds, Plan
@@ -26,6 +26,7 @@ from bridge.reading import DemandReader, Watched
 from bridge.registration import Registrar
 from bridge.runners import RunnerOptions
 from bridge.settings import Settings
+from federation import logs
 from federation.kube.api import connect
 from federation.kube.errors import ApiError, BadKubeconfig
 
