@@ -79,7 +79,7 @@ async def join(lab: Construction) -> None:
     for cluster in lab.clusters.values():
         if cluster is not home:
             cluster.kubeconfig(source_user(home.name))
-    await add_targets(home.api, lab.directory, list(lab.clusters), WORK_NAMESPACE)
+    await add_targets(home.api, lab.directory, [plan.name for plan in lab.plan.clusters], WORK_NAMESPACE)
     wanted = {virtual_node_name(WORK_NAMESPACE, name) for name in lab.clusters}
     await until_object(
         home.api,
