@@ -5,12 +5,13 @@ Wiring only: what the gateway needs to know comes from the stores, what the node
 
 import asyncio
 
+from federation.certificates import KeyPair
 from federation.clock import Clock
 from federation.controllers.connection import Connection
 from federation.controllers.virtual_node import VirtualNodes
 from federation.gateway.authentication import Authenticator
 from federation.gateway.authorization import Authorizer
-from federation.gateway.certificates import self_signed
+from federation.gateway.certificates import certificate_for
 from federation.gateway.endpoint import serve, server_context
 from federation.gateway.errors import NoDelegate
 from federation.gateway.limits import GatewayLimits
@@ -31,7 +32,8 @@ async def client_ca(api: Api) -> str:
 class VirtualKubelet:
     """Serves connected targets.
 
-    `address` is where the API server reaches us, `client_ca_pem` the authority of client certificates.
+    `address` is where the API server reaches us, `client_ca_pem` the authority of client certificates. `certificate`
+    serves all nodes; without one the cluster is asked for one per node.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class VirtualKubelet:
         clock: Clock,
         address: str,
         client_ca_pem: str,
+        certificate: KeyPair | None = None,
         limits: GatewayLimits | None = None,
     ) -> None:
         self._api = api
@@ -51,13 +54,15 @@ class VirtualKubelet:
         self._clock = clock
         self._address = address
         self._client_ca_pem = client_ca_pem
+        self._certificate = certificate
         self._limits = limits or GatewayLimits()
 
     async def serve(self, connection: Connection, port: int = 0) -> None:
         """Serve one target until cancelled. Port 0: any free one."""
         node = connection.target.node_name
         tls = server_context(self._client_ca_pem)
-        self_signed(node, self._address, self._clock()).load_into(tls)
+        certificate = self._certificate or await certificate_for(self._api, node, self._address, self._clock())
+        certificate.load_into(tls)
         monotonic = asyncio.get_running_loop().time
 
         async def find(namespace: str, pod: str) -> Delegate:

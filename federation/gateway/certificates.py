@@ -1,72 +1,121 @@
-"""A serving certificate for one virtual node, signed by itself: for API servers that do not verify kubelets.
+"""The serving certificate of one virtual node: signed by its cluster where that signs kubelets', else by itself.
 
-An API server with `--kubelet-certificate-authority` wants one that its CA signed; whoever runs the agent then gives
-it. Either way the subject is a kubelet's: CN `system:node:<node>`, O `system:nodes`.
+An API server with `--kubelet-certificate-authority` verifies kubelets, and us. The cluster's own way to such a
+certificate is a CertificateSigningRequest for the signer `kubernetes.io/kubelet-serving`, whose subject is a kubelet's:
+CN `system:node:<node>`, O `system:nodes`. Nobody approves those by default, so we do, with the right to.
 """
 
+import asyncio
+import base64
+import contextlib
 import ipaddress
-import ssl
-import tempfile
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from loguru import logger
 
-_LIFETIME = timedelta(days=365)  # nobody verifies it; renewed at every start of the agent
+from federation.certificates import KeyPair
+from federation.kube.api import Api, Manifest
+from federation.kube.errors import ApiError
+from federation.kube.resources import Resource
+from federation.kube.store import Store
+from federation.kube.watch import follow
+
+REQUESTS = Resource(
+    "certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", is_namespaced=False
+)
+SIGNER = "kubernetes.io/kubelet-serving"
+
+_LIFETIME = timedelta(days=365)  # of one signed by itself: nobody verifies it; renewed at every start of the agent
 _BACKDATE = timedelta(minutes=5)  # clocks of two machines differ
+_SIGNED_SECONDS_MAX = 15.0  # the controller manager takes less than one; where nobody signs we do not wait long
 
 
-@dataclass(frozen=True, slots=True)
-class ServingCertificate:
-    """A certificate and its key, both PEM."""
-
-    certificate_pem: bytes
-    key_pem: bytes = field(repr=False)
-
-    def load_into(self, context: ssl.SSLContext) -> None:
-        """Use it for new connections of `context`. OpenSSL reads files only: the key is on disk for that long."""
-        with tempfile.TemporaryDirectory() as directory:
-            path = Path(directory) / "serving.pem"
-            path.touch(mode=0o600)
-            path.write_bytes(self.key_pem + self.certificate_pem)
-            context.load_cert_chain(path)
+async def certificate_for(api: Api, node: str, address: str, now: datetime) -> KeyPair:
+    """Return a certificate for `node` at the IP `address`: the cluster's if it signs one in time, else our own."""
+    try:
+        async with asyncio.timeout(_SIGNED_SECONDS_MAX):
+            return await signed_by_cluster(api, node, address)
+    except (ApiError, TimeoutError) as error:
+        logger.warning("the cluster signs no serving certificate, using our own", node=node, error=repr(error)[:300])
+        return self_signed(node, address, now)
 
 
-def subject_of(node: str) -> x509.Name:
-    """Return the subject that a kubelet's serving certificate has for this node."""
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:nodes"),
-            x509.NameAttribute(NameOID.COMMON_NAME, _common_name(node)),
-        ]
+async def signed_by_cluster(api: Api, node: str, address: str) -> KeyPair:
+    """Request, approve and await a certificate; waits for ever where nobody signs. Raises ApiError."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(_subject(node))
+    request = request.add_extension(_alternative(address), critical=False)
+    spec = {
+        "request": base64.b64encode(request.sign(key, hashes.SHA256()).public_bytes(_PEM)).decode(),
+        "signerName": SIGNER,
+        "usages": ["digital signature", "server auth"],
+    }
+    metadata = {"generateName": "isthmus-gateway-"}
+    made = await api.create(
+        REQUESTS, {"apiVersion": REQUESTS.api_version, "kind": REQUESTS.kind, "metadata": metadata, "spec": spec}
     )
+    made["status"] = {"conditions": [_APPROVED]}
+    name = made["metadata"]["name"]
+    await api.replace(REQUESTS, made, subresource="approval")
+    return KeyPair(await _signed(api, name), _private_pem(key))
 
 
-def _common_name(node: str) -> str:
-    return f"system:node:{node}"[:64]  # X.509's limit; longer node names cannot be checked by CN anyway
+async def _signed(api: Api, name: str) -> bytes:
+    found: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def look(request: Manifest) -> None:
+        if (text := (request.get("status") or {}).get("certificate")) and not found.done():
+            found.set_result(base64.b64decode(text))
+
+    following = asyncio.create_task(follow(api, REQUESTS, Store(look), field_selector=f"metadata.name={name}"))
+    try:
+        return await found
+    finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
 
 
-def self_signed(node: str, address: str, now: datetime) -> ServingCertificate:
+def self_signed(node: str, address: str, now: datetime) -> KeyPair:
     """Return a certificate for `node` at the IP `address`, valid for a year from `now` (aware)."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = subject_of(node)
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(_subject(node))
+        .issuer_name(_subject(node))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATE)
         .not_valid_after(now + _LIFETIME)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
+        .add_extension(_alternative(address), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    return ServingCertificate(
-        certificate.public_bytes(serialization.Encoding.PEM),
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
-    )
+    return KeyPair(certificate.public_bytes(_PEM), _private_pem(key))
+
+
+_PEM = serialization.Encoding.PEM
+_APPROVED = {
+    "type": "Approved",
+    "status": "True",
+    "reason": "IsthmusVirtualNode",
+    "message": "requested and approved by the agent that serves this virtual node",
+}
+
+
+def _subject(node: str) -> x509.Name:
+    common_name = f"system:node:{node}"[:64]  # X.509's limit; a longer node name cannot be checked by CN anyway
+    organisation = x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:nodes")
+    return x509.Name([organisation, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _alternative(address: str) -> x509.SubjectAlternativeName:
+    return x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+
+
+def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

@@ -3,22 +3,21 @@
 import asyncio
 import json
 import ssl
-from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
-from federation.kube.api import Api
-from tests.gateway.certificates import SERVER, Authority, Pair
-from tests.gateway.conftest import LIMITS, NODE, Gateway, _grant
+from federation.kube.resources import CLUSTER_ROLES
+from lab.identities import KeyFiles
+from lab.pki import Authority
+from tests.gateway.conftest import LIMITS, NODE, Gateway, Kubectl, certificate_of
 from tests.gateway.upstream import TOKEN, Upstream
 
-pytestmark = pytest.mark.kube
-Kubectl = Callable[..., Awaitable[tuple[int, str, str]]]
 LOGS = "/containerLogs/default/proxy/main"
 SPDY = "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: v4.channel.k8s.io\r\n"
 
 
-async def dial(gateway: Gateway, pair: Pair | None = None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def dial(gateway: Gateway, pair: KeyFiles | None = None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2", "http/1.1"])
@@ -28,7 +27,7 @@ async def dial(gateway: Gateway, pair: Pair | None = None) -> tuple[asyncio.Stre
 
 
 async def ask(
-    gateway: Gateway, target: str, *, pair: Pair | None = None, headers: str = "", method: str = "GET"
+    gateway: Gateway, target: str, *, pair: KeyFiles | None = None, headers: str = "", method: str = "GET"
 ) -> tuple[int, str]:
     """Send one request; return the status, and the body or, of a Status, its message."""
     reader, writer = await dial(gateway, pair)
@@ -41,10 +40,6 @@ async def ask(
     return int(head.split()[1]), json.loads(body)["message"] if '"kind":"Status"' in body else body
 
 
-def bearer(user: str) -> str:
-    return f"Authorization: Bearer {user}-token\r\n"
-
-
 @pytest.mark.parametrize("target", [LOGS, "/exec/default/proxy/main?command=id", "/pods", "/healthz", "/nowhere"])
 @pytest.mark.parametrize("headers", ["", "Authorization: Bearer made-up\r\n", "Authorization: Basic YTpi\r\n"])
 async def test_nobody_is_anonymous(gateway: Gateway, upstream: Upstream, target: str, headers: str) -> None:
@@ -53,20 +48,23 @@ async def test_nobody_is_anonymous(gateway: Gateway, upstream: Upstream, target:
     assert not upstream.heads
 
 
-async def test_a_certificate_of_another_authority_ends_the_handshake(gateway: Gateway, stranger: Authority) -> None:
+async def test_a_certificate_of_another_authority_ends_the_handshake(
+    gateway: Gateway, stranger: Authority, tmp_path: Path
+) -> None:
+    pair = KeyFiles(*stranger.client("admin", ["system:masters"]).write(tmp_path, "admin"))
     with pytest.raises((ssl.SSLError, ConnectionError)):
-        await ask(gateway, LOGS, pair=stranger.issue("admin", ("system:masters",)))
+        await ask(gateway, LOGS, pair=pair)
 
 
-async def test_a_serving_certificate_is_nobodys_identity(gateway: Gateway, authority: Authority) -> None:
+async def test_a_serving_certificate_is_nobodys_identity(gateway: Gateway) -> None:
     with pytest.raises((ssl.SSLError, ConnectionError)):
-        await ask(gateway, LOGS, pair=authority.issue("server", ("system:masters",), usage=SERVER))
+        await ask(gateway, LOGS, pair=gateway.source.plane.site.identities.server("some-server"))
 
 
 async def test_the_right_authority_without_rights_is_forbidden(
-    gateway: Gateway, upstream: Upstream, authority: Authority
+    gateway: Gateway, upstream: Upstream, tmp_path: Path
 ) -> None:
-    pair = authority.issue("mallory")
+    pair = certificate_of(gateway.source.kubeconfig("mallory"), tmp_path)
     for target in (LOGS, "/exec/default/proxy/main?command=id", "/pods", "/healthz"):
         code, body = await ask(gateway, target, pair=pair, headers=SPDY if "exec" in target else "")
         assert code == 403
@@ -74,18 +72,21 @@ async def test_the_right_authority_without_rights_is_forbidden(
     assert not upstream.heads
 
 
-async def test_rights_on_the_node_are_enough_for_certificate_and_token(
-    gateway: Gateway, admin: Api, authority: Authority
-) -> None:
-    await _grant(admin, "monitor", "system:kubelet-api-admin")
-    for pair, headers in ((authority.issue("monitor"), ""), (None, bearer("monitor"))):
-        assert await ask(gateway, "/healthz", pair=pair, headers=headers) == (200, "ok")
-        code, body = await ask(gateway, "/pods", pair=pair, headers=headers)
+async def test_rights_on_the_node_are_enough_for_certificate_and_token(gateway: Gateway, tmp_path: Path) -> None:
+    source = gateway.source
+    await source.grant("system:kubelet-api-admin", user="monitor")
+    await source.grant("system:kubelet-api-admin", account="monitor")
+    pair = certificate_of(source.kubeconfig("monitor"), tmp_path)
+    bearer = f"Authorization: Bearer {await source.token('monitor')}\r\n"
+    for who in ({"pair": pair}, {"headers": bearer}):
+        assert await ask(gateway, "/healthz", **who) == (200, "ok")
+        code, body = await ask(gateway, "/pods", **who)
         assert (code, json.loads(body)["items"]) == (200, [{"metadata": {"name": "proxy"}}])
-    assert (await ask(gateway, "/healthz", headers=bearer("nobody")))[0] == 403
+    bearer = f"Authorization: Bearer {await source.token('somebody')}\r\n"
+    assert (await ask(gateway, "/healthz", headers=bearer))[0] == 403
 
 
-async def test_reading_rights_do_not_run_commands(gateway: Gateway, admin: Api, authority: Authority) -> None:
+async def test_reading_rights_do_not_run_commands(gateway: Gateway, tmp_path: Path) -> None:
     """Monitoring often has `get` on nodes/proxy; asked for by WebSocket GET, exec is still not for it."""
     role = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -93,9 +94,9 @@ async def test_reading_rights_do_not_run_commands(gateway: Gateway, admin: Api, 
         "metadata": {"name": "node-reader"},
         "rules": [{"apiGroups": [""], "resources": ["nodes/proxy"], "verbs": ["get"]}],
     }
-    await admin.request("POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles", body=role)
-    await _grant(admin, "reader", "node-reader")
-    pair = authority.issue("reader")
+    await gateway.source.admin.create(CLUSTER_ROLES, role)
+    await gateway.source.grant("node-reader", user="reader")
+    pair = certificate_of(gateway.source.kubeconfig("reader"), tmp_path)
     assert (await ask(gateway, LOGS, pair=pair))[0] == 200
     websocket = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
     assert (await ask(gateway, "/exec/default/proxy/main?command=id", pair=pair, headers=websocket))[0] == 403
@@ -103,7 +104,7 @@ async def test_reading_rights_do_not_run_commands(gateway: Gateway, admin: Api, 
 
 async def test_a_log_arrives_line_by_line_with_the_targets_credentials(gateway: Gateway, upstream: Upstream) -> None:
     upstream.log_lines, upstream.log_pause_seconds = 3, 0.3
-    reader, writer = await dial(gateway, gateway.source.kubelet_client)
+    reader, writer = await dial(gateway, gateway.api_server)
     writer.write(
         f"GET {LOGS}?follow=true HTTP/1.1\r\nHost: x\r\nX-Remote-User: root\r\nImpersonate-User: root\r\n\r\n".encode()
     )
@@ -127,7 +128,7 @@ async def test_a_log_arrives_line_by_line_with_the_targets_credentials(gateway: 
 
 async def test_a_follower_that_leaves_ends_the_stream_in_the_target(gateway: Gateway, upstream: Upstream) -> None:
     upstream.log_lines = 100_000
-    reader, writer = await dial(gateway, gateway.source.kubelet_client)
+    reader, writer = await dial(gateway, gateway.api_server)
     writer.write(f"GET {LOGS}?follow=true HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     await reader.readuntil(b"line 1\n")
     writer.close()
@@ -136,7 +137,7 @@ async def test_a_follower_that_leaves_ends_the_stream_in_the_target(gateway: Gat
 
 @pytest.mark.parametrize("size", [10, 3_000_000])
 async def test_bytes_pass_untouched_both_ways_after_the_switch(gateway: Gateway, upstream: Upstream, size: int) -> None:
-    reader, writer = await dial(gateway, gateway.source.kubelet_client)
+    reader, writer = await dial(gateway, gateway.api_server)
     stolen = (
         "Authorization: Bearer callers-own\r\nSec-WebSocket-Protocol: base64url.bearer.authorization.k8s.io.eA, v4\r\n"
     )
@@ -169,7 +170,7 @@ async def test_bytes_pass_untouched_both_ways_after_the_switch(gateway: Gateway,
 async def test_what_the_target_refuses_names_the_cluster_and_no_credential(
     gateway: Gateway, upstream: Upstream
 ) -> None:
-    pair = gateway.source.kubelet_client
+    pair = gateway.api_server
     upstream.refusal = (404, b'{"kind":"Status","reason":"NotFound","message":"pods \\"delegate\\" not found"}')
     code, body = await ask(gateway, LOGS, pair=pair)
     assert (code, body) == (404, 'cluster "far-lab": pods "delegate" not found')
@@ -181,7 +182,7 @@ async def test_what_the_target_refuses_names_the_cluster_and_no_credential(
 
 
 async def test_pods_without_a_delegate_and_requests_without_upgrade(gateway: Gateway) -> None:
-    pair = gateway.source.kubelet_client
+    pair = gateway.api_server
     code, body = await ask(gateway, "/containerLogs/default/other/main", pair=pair)
     assert (code, body) == (404, 'cluster "far-lab": pod "default/other" has no delegate yet')
     code, body = await ask(gateway, "/exec/default/proxy/main?command=id", pair=pair, method="POST")
@@ -191,13 +192,13 @@ async def test_pods_without_a_delegate_and_requests_without_upgrade(gateway: Gat
 
 async def test_an_unreachable_target_is_a_bad_gateway(gateway: Gateway, upstream: Upstream) -> None:
     upstream.refusal = (200, b"")  # says 200 to an upgrade: not what was asked for
-    code, body = await ask(gateway, "/portForward/default/proxy", pair=gateway.source.kubelet_client, headers=SPDY)
+    code, body = await ask(gateway, "/portForward/default/proxy", pair=gateway.api_server, headers=SPDY)
     assert code == 502
     assert "far-lab" in body
 
 
 async def test_heads_have_a_size_and_a_time_and_no_body(gateway: Gateway) -> None:
-    pair = gateway.source.kubelet_client
+    pair = gateway.api_server
     code, _ = await ask(gateway, LOGS + "?" + "a" * LIMITS.head_bytes_max, pair=pair)
     assert code == 431
     code, _ = await ask(gateway, LOGS, pair=pair, headers="Content-Length: 5\r\n\r\nhello")
@@ -211,7 +212,7 @@ async def test_heads_have_a_size_and_a_time_and_no_body(gateway: Gateway) -> Non
 
 async def test_streams_are_counted(gateway: Gateway, upstream: Upstream) -> None:
     upstream.log_lines = 100_000
-    pair = gateway.source.kubelet_client
+    pair = gateway.api_server
     open_streams = [await dial(gateway, pair) for _ in range(LIMITS.streams_max)]
     for reader, writer in open_streams:
         writer.write(f"GET {LOGS}?follow=true HTTP/1.1\r\nHost: x\r\n\r\n".encode())

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.gateway.certificates import SERVER, Authority
+from federation.certificates import KeyPair
+from lab.pki import Authority
 
 TOKEN = "secret-of-the-target"
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -111,10 +112,10 @@ async def _frame(reader: asyncio.StreamReader) -> bytes:
 @asynccontextmanager
 async def serving(authority: Authority) -> AsyncIterator[Upstream]:
     """Serve a tiny API server under a certificate of `authority`."""
-    pair = authority.issue("far-api-server", usage=SERVER)
+    pair = authority.server("far-api-server", ["127.0.0.1"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pair.certificate, pair.key)
-    upstream = Upstream(ca=authority.pem)
+    KeyPair(pair.certificate, pair.key).load_into(context)
+    upstream = Upstream(ca=authority.pair.certificate.decode())
     tasks: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
