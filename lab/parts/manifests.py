@@ -1,5 +1,6 @@
 """Creates what `deploy/` holds, as `kubectl apply -f` would on a fresh cluster."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import yaml
 
 from federation.kube.api import Api
-from federation.kube.errors import AlreadyExists
+from federation.kube.errors import AlreadyExists, NotFound, TooManyRequests
 from federation.kube.resources import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
@@ -35,8 +36,8 @@ KINDS: tuple[Resource, ...] = (
     MUTATING_WEBHOOK_CONFIGURATIONS,
 )
 
-# A CRD's paths are served a moment after it is established; kube-apiserver takes up to a second for it.
 ESTABLISHED_SECONDS = 30
+LOOK_SECONDS = 0.1
 
 
 def read(paths: Sequence[Path]) -> list[Manifest]:
@@ -62,6 +63,9 @@ async def apply(api: Api, manifests: Sequence[Manifest], change: Callable[[Manif
             what="custom resource definitions established",
             seconds=ESTABLISHED_SECONDS,
         )
+        for manifest in manifests:
+            if manifest["kind"] == "CustomResourceDefinition":
+                await _until_served(api, manifest["spec"])
 
 
 async def create(api: Api, resource: Resource, manifest: Manifest) -> None:
@@ -81,6 +85,19 @@ def cluster_role_binding(name: str, role: str, user: str) -> Manifest:
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
     }
+
+
+async def _until_served(api: Api, spec: Manifest) -> None:
+    """Established is a promise: for up to a second kube-apiserver goes on to answer 404, then 429."""
+    resource = Resource(spec["group"], spec["versions"][0]["name"], spec["names"]["plural"], spec["names"]["kind"])
+    async with asyncio.timeout(ESTABLISHED_SECONDS):
+        while True:
+            try:
+                await api.request("GET", resource.path(), [("limit", "1")])
+            except (NotFound, TooManyRequests):
+                await asyncio.sleep(LOOK_SECONDS)
+            else:
+                return
 
 
 def _is_established(definition: Manifest) -> bool:
