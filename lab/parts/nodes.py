@@ -4,7 +4,6 @@ A node whose platform is not this machine's is simulated: its containers are pro
 kubelet decides that and marks the Node object.
 """
 
-import importlib.util
 import json
 import sys
 
@@ -19,8 +18,6 @@ READY_SECONDS = 60
 
 async def start_nodes(lab: Construction, cluster: Cluster) -> None:
     """Start the kubelet and return when all the cluster's nodes are Ready."""
-    if importlib.util.find_spec("lab.kubelet") is None:  # until it lands
-        return
     config = write_private(cluster.directory / "kubelet.json", json.dumps(_configuration(lab, cluster)).encode())
     process = lab.start("kubelet", lab_program("kubelet", config), cluster=cluster.name)
     nodes = cluster.plan.nodes()
