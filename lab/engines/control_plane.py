@@ -154,6 +154,7 @@ def _api_server_flags(site: Site, port: int) -> list[str]:
         f"--client-ca-file={identities.authority.certificate}",
         f"--kubelet-client-certificate={identities.api_server_client.certificate}",
         f"--kubelet-client-key={identities.api_server_client.key}",
+        # No --kubelet-certificate-authority, as with kubeadm: where nobody signs CSRs, virtual nodes sign their own.
         "--kubelet-preferred-address-types=InternalIP",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         f"--service-account-key-file={identities.service_account_public_key}",
