@@ -138,9 +138,11 @@ def append_trace(job: Job, start: int, data: bytes) -> bool:
 
 def drop(state: State, job: Job, reason: str) -> None:
     """Fails the job, and tries again where its `retry:` says so."""
-    progress.move(state, job, JobEvent.DROP, reason)
+    progress.change(state, job, JobEvent.DROP, reason)
     if job.status == JobStatus.FAILED and _wants_retry(job):
-        retry(state, job)
+        retry(state, job)  # before the pipeline looks at the failure, which it is not yet
+    else:
+        progress.advance(state, job.pipeline)
 
 
 def _wants_retry(job: Job) -> bool:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from lab.runner.variables import expand
 
+BadZipFile = zipfile.BadZipFile
+
 
 def matching(directory: Path, paths: Iterable[str], exclude: Iterable[str]) -> list[Path]:
     """The files (not directories) under the directory that the patterns name, sorted."""

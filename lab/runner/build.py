@@ -103,6 +103,7 @@ class Build:
         result = self._stages()
         colour = GREEN if result.state == "success" else RED
         self._trace.line(f"{colour}{result.message}{RESET}")
+        self._trace.settle()
         extra: Json = {"failure_reason": self._known(result.reason)} if result.reason else {}
         if result.exit_code is not None:
             extra["exit_code"] = result.exit_code
@@ -122,7 +123,7 @@ class Build:
             return self._prepare_and_run()
         except Stopped as stop:
             return self._stopped(stop.reason)
-        except OSError as error:
+        except (OSError, artifacts.BadZipFile) as error:
             return Result("failed", f"ERROR: Job failed (system failure): {error}", "runner_system_failure")
         finally:
             with self._section("cleanup_file_variables", "Cleaning up project directory and file based variables"):

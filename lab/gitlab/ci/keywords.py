@@ -92,8 +92,9 @@ def parse_job(name: str, config: Fields, stages: tuple[str, ...]) -> JobSpec:
         raise CiConfigError(
             f"{name} job: chosen stage {stage} does not exist; available stages are {', '.join(stages)}"
         )
-    if "except" in fields:
-        fields["except_"] = fields.pop("except")
+    for key, field in (("except", "except_"), ("timeout", "timeout_seconds")):
+        if key in fields:
+            fields[field] = fields.pop(key)
     fields.update(_allow_failure(where, config.get("allow_failure")))
     return JobSpec(name=name, group=name, stage=stage, **fields)  # type: ignore[arg-type] # each reader returns its field's type
 
