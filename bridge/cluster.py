@@ -63,16 +63,21 @@ class Cluster:
     async def create_job(self, manifest: Manifest) -> bool:
         """Create a Job; one that is there already is what we wanted (False)."""
         try:
-            await self._api.create(JOBS, manifest)
+            created = await self._api.create(JOBS, manifest)
         except AlreadyExists:
             return False
+        # The next look may come before the watch tells: without this it would see room for runners that are there.
+        if self._jobs.get(self._namespace, names.name_of(created)) is None:
+            self._jobs.upsert(created)
         return True
 
     async def delete_job(self, pod: RunnerPod) -> None:
         """Delete this very Job and its pod; one that is gone or another is fine."""
         try:
             await self._api.delete(JOBS, pod.job, self._namespace, uid=pod.uid, propagation="Background")
-        except (NotFound, Conflict):
+        except NotFound:
+            self._jobs.remove({"metadata": {"namespace": self._namespace, "name": pod.job}})
+        except Conflict:
             return
 
     async def secret(self, name: str) -> Manifest | None:
