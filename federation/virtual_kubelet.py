@@ -11,7 +11,7 @@ from federation.controllers.connection import Connection
 from federation.controllers.virtual_node import VirtualNodes
 from federation.gateway.authentication import Authenticator
 from federation.gateway.authorization import Authorizer
-from federation.gateway.certificates import certificate_for
+from federation.gateway.certificates import load_signed, self_signed
 from federation.gateway.endpoint import serve, server_context
 from federation.gateway.errors import NoDelegate
 from federation.gateway.limits import GatewayLimits
@@ -33,7 +33,7 @@ class VirtualKubelet:
     """Serves connected targets.
 
     `address` is where the API server reaches us, `client_ca_pem` the authority of client certificates. `certificate`
-    serves all nodes; without one the cluster is asked for one per node.
+    serves all nodes; without one each begins with one of its own and asks the cluster to sign another.
     """
 
     def __init__(
@@ -61,8 +61,7 @@ class VirtualKubelet:
         """Serve one target until cancelled. Port 0: any free one."""
         node = connection.target.node_name
         tls = server_context(self._client_ca_pem)
-        certificate = self._certificate or await certificate_for(self._api, node, self._address, self._clock())
-        certificate.load_into(tls)
+        (self._certificate or self_signed(node, self._address, self._clock())).load_into(tls)
         monotonic = asyncio.get_running_loop().time
 
         async def find(namespace: str, pod: str) -> Delegate:
@@ -71,15 +70,20 @@ class VirtualKubelet:
         async def pods() -> list[Manifest]:
             return (await self._api.list(PODS, field_selector=f"spec.nodeName={node}")).items
 
-        async with serve(
-            ServedNode(node, connection.target.name, find, pods),
-            address=self._address,
-            port=port,
-            tls=tls,
-            authenticator=Authenticator(self._api, monotonic),
-            authorizer=Authorizer(self._api, monotonic),
-            limits=self._limits,
-        ) as listening:
+        async with (
+            serve(
+                ServedNode(node, connection.target.name, find, pods),
+                address=self._address,
+                port=port,
+                tls=tls,
+                authenticator=Authenticator(self._api, monotonic),
+                authorizer=Authorizer(self._api, monotonic),
+                limits=self._limits,
+            ) as listening,
+            asyncio.TaskGroup() as group,
+        ):
+            if self._certificate is None:
+                group.create_task(load_signed(tls, self._api, node, self._address))
             await self._nodes.serve(connection, KubeletAddress(self._address, listening))
 
     def _find(self, connection: Connection, namespace: str, name: str) -> Delegate:

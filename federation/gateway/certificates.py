@@ -9,6 +9,7 @@ import asyncio
 import base64
 import contextlib
 import ipaddress
+import ssl
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -31,17 +32,22 @@ SIGNER = "kubernetes.io/kubelet-serving"
 
 _LIFETIME = timedelta(days=365)  # of one signed by itself: nobody verifies it; renewed at every start of the agent
 _BACKDATE = timedelta(minutes=5)  # clocks of two machines differ
-_SIGNED_SECONDS_MAX = 15.0  # the controller manager takes less than one; where nobody signs we do not wait long
+_SIGNED_SECONDS_MAX = 60.0  # the controller manager takes less than one; an approver by hand is not waited for
 
 
-async def certificate_for(api: Api, node: str, address: str, now: datetime) -> KeyPair:
-    """Return a certificate for `node` at the IP `address`: the cluster's if it signs one in time, else our own."""
+async def load_signed(context: ssl.SSLContext, api: Api, node: str, address: str) -> None:
+    """Use a certificate that the cluster signed for new connections of `context`; where it signs none, say so."""
     try:
         async with asyncio.timeout(_SIGNED_SECONDS_MAX):
-            return await signed_by_cluster(api, node, address)
+            certificate = await signed_by_cluster(api, node, address)
     except (ApiError, TimeoutError) as error:
-        logger.warning("the cluster signs no serving certificate, using our own", node=node, error=repr(error)[:300])
-        return self_signed(node, address, now)
+        logger.warning(
+            "the cluster signs no serving certificate: logs and exec need an API server that does not ask for one",
+            node=node,
+            error=repr(error)[:300],
+        )
+    else:
+        certificate.load_into(context)
 
 
 async def signed_by_cluster(api: Api, node: str, address: str) -> KeyPair:

@@ -13,7 +13,7 @@ import pytest
 
 from federation.gateway.authentication import Authenticator
 from federation.gateway.authorization import Authorizer
-from federation.gateway.certificates import certificate_for
+from federation.gateway.certificates import load_signed, self_signed
 from federation.gateway.endpoint import serve, server_context
 from federation.gateway.errors import NoDelegate
 from federation.gateway.limits import GatewayLimits
@@ -66,7 +66,8 @@ async def gateway(source: Source, upstream: Upstream) -> AsyncIterator[Gateway]:
         await connect(source.kubeconfig("isthmus-agent")) as api,
         await connect(upstream.kubeconfig) as far,
     ):
-        (await certificate_for(api, NODE, "127.0.0.1", datetime.now(UTC))).load_into(tls)
+        self_signed(NODE, "127.0.0.1", datetime.now(UTC)).load_into(tls)
+        await load_signed(tls, api, NODE, "127.0.0.1")
 
         async def find(namespace: str, pod: str) -> Delegate:
             if (namespace, pod) != ("default", "proxy"):

@@ -3,13 +3,17 @@
 import asyncio
 import json
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
+from federation.gateway.certificates import self_signed
 from federation.kube.resources import CLUSTER_ROLES
 from lab.identities import KeyFiles
 from lab.pki import Authority
+from lab.plan import EngineName
 from tests.gateway.conftest import LIMITS, NODE, Gateway, Kubectl, certificate_of
 from tests.gateway.upstream import TOKEN, Upstream
 
@@ -226,9 +230,22 @@ async def test_streams_are_counted(gateway: Gateway, upstream: Upstream) -> None
 async def test_only_http_1_is_offered(gateway: Gateway) -> None:
     _, writer = await dial(gateway)
     assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
-    subject = ssl.PEM_cert_to_DER_cert(ssl.DER_cert_to_PEM_cert(writer.get_extra_info("ssl_object").getpeercert(True)))
-    assert f"system:node:{NODE}".encode() in subject
     writer.close()
+
+
+@pytest.mark.parametrize("is_signed", [False, True])
+async def test_the_certificate_is_a_kubelets(gateway: Gateway, engine: EngineName, is_signed: bool) -> None:
+    """Also the one that the controller manager signs, which an API server with a kubelet CA verifies."""
+    if is_signed and engine is EngineName.EMBEDDED:
+        return  # nobody signs there: what it serves is the other case
+    certificate = self_signed(NODE, "127.0.0.1", datetime.now(UTC)).certificate_pem
+    if is_signed:
+        context = ssl.create_default_context(cafile=gateway.source.plane.site.identities.authority.certificate)
+        _, writer = await asyncio.open_connection("127.0.0.1", gateway.port, ssl=context)
+        certificate = ssl.DER_cert_to_PEM_cert(writer.get_extra_info("ssl_object").getpeercert(True)).encode()
+        writer.close()
+    parsed = x509.load_pem_x509_certificate(certificate)
+    assert parsed.subject.rfc4514_string() == f"CN=system:node:{NODE},O=system:nodes"
 
 
 async def test_kubectl_logs_and_exec_pass_through_a_real_api_server(
