@@ -50,9 +50,11 @@ def push(session: Session) -> None:
 
 
 def inspect(session: Session) -> None:
-    """Print the index, of local storage or of a registry."""
+    """Print the index, of local storage or of a registry; refuses docker:// as buildah 1.28 does."""
     name = session.options.name
-    record = None if name.startswith(references.TRANSPORT) else session.storage.look_up(name)
+    if name.startswith(references.TRANSPORT):
+        raise BuildahError(f"{name}: give the name without {references.TRANSPORT}")
+    record = session.storage.look_up(name)
     if record is not None and record.is_list:
         body, _ = lists.index(record)
     else:

@@ -194,7 +194,7 @@ class TestManifest:
         other = f"{registry.host}/group/other"
         logged_in("manifest", "push", "--all", "--rm", "copy", f"docker://{other}:both")
 
-        shown = json.loads(logged_in("manifest", "inspect", f"docker://{other}:both"))
+        shown = json.loads(logged_in("manifest", "inspect", f"{other}:both"))
         assert [entry["platform"]["architecture"] for entry in shown["manifests"]] == ["amd64", "arm64"]
         logged_in("manifest", "exists", "copy", is_refused=True)
 
