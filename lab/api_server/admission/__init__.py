@@ -1,0 +1,1 @@
+"""What looks at a write between authorization and storage, in upstream's order."""

@@ -1,0 +1,59 @@
+"""The order of admission: built-in plugins, mutating webhooks, built-in plugins again, then validation.
+
+Upstream runs the mutating plugins a second time where a webhook changed the object; so does this.
+"""
+
+from random import Random
+from typing import Protocol
+
+from lab.api_server.admission.namespaces import namespace_lifecycle
+from lab.api_server.admission.plugins import Attributes, Cluster, Plugin
+from lab.api_server.admission.pods import default_tolerations, priority, service_account, taint_new_nodes
+from lab.api_server.admission.webhooks import Webhooks
+from lab.api_server.core.decoding import normalized
+from lab.api_server.core.manifest import clone
+
+
+class Admits(Protocol):
+    """Admission as writers see it."""
+
+    async def mutate(self, attributes: Attributes) -> None:
+        """Change or refuse a write."""
+
+    async def validate(self, attributes: Attributes) -> None:
+        """Refuse a write that is otherwise complete."""
+
+
+class Chain:
+    """All of admission."""
+
+    def __init__(self, cluster: Cluster, webhooks: Webhooks, random: Random) -> None:
+        self._cluster, self._webhooks = cluster, webhooks
+        self._plugins: tuple[Plugin, ...] = (
+            namespace_lifecycle,
+            service_account(random),
+            taint_new_nodes,
+            priority,
+            default_tolerations,
+        )
+
+    async def mutate(self, attributes: Attributes) -> None:
+        """Run everything that may change the object."""
+        self._run_plugins(attributes)
+        if attributes.operation == "DELETE" or not self._webhooks.has_mutating():
+            await self._webhooks.mutate(attributes)
+            return
+        before = clone(attributes.new)
+        await self._webhooks.mutate(attributes)
+        if attributes.new != before:
+            if not attributes.subresource:
+                attributes.new = normalized(attributes.kind, attributes.new, attributes.namespace)
+            self._run_plugins(attributes)
+
+    async def validate(self, attributes: Attributes) -> None:
+        """Run the validating webhooks."""
+        await self._webhooks.validate(attributes)
+
+    def _run_plugins(self, attributes: Attributes) -> None:
+        for plugin in self._plugins:
+            plugin(attributes, self._cluster)

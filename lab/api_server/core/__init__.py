@@ -1,0 +1,1 @@
+"""Objects, revisions and the wire formats that every kind shares."""

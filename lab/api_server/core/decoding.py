@@ -1,0 +1,102 @@
+"""From a request body to a manifest of the expected kind."""
+
+from typing import Any
+
+import orjson
+import yaml
+
+from lab.api_server.core.manifest import Manifest, without_nulls
+from lab.api_server.core.metadata import clean
+from lab.api_server.core.request import Request
+from lab.api_server.core.routes import Call
+from lab.api_server.core.status import bad_request, unsupported_media_type
+from lab.api_server.kinds.model import Kind
+
+NAMESPACE_MISMATCH = "the namespace of the provided object does not match the namespace sent on the request"
+
+
+def read_body(request: Request) -> Any:
+    """Parse JSON or YAML, whichever the request says it is."""
+    media = request.header("content-type").split(";")[0].strip() or "application/json"
+    if media in {"application/json", "application/merge-patch+json", "application/json-patch+json"}:
+        return _json(request.body)
+    if media in {"application/yaml", "application/apply-patch+yaml"}:
+        try:
+            return yaml.safe_load(request.body)
+        except yaml.YAMLError as error:
+            raise bad_request(f"error converting YAML to JSON: {error}") from error
+    if media == "application/strategic-merge-patch+json":
+        return _json(request.body)
+    supported = "application/json, application/yaml"
+    raise unsupported_media_type(
+        f"the body of the request was in an unknown format - accepted media types include: {supported}"
+    )
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise bad_request(
+            f"the object provided is unrecognized: couldn't get version/kind; json parse error: {error}"
+        ) from error
+
+
+def read_manifest(request: Request, kind: str, api_version: str) -> Manifest:
+    """Parse a body that must be an object of `kind`; kind and apiVersion may be left out."""
+    manifest = read_body(request)
+    if not isinstance(manifest, dict):
+        raise bad_request(f"the object provided is unrecognized (must be of type {kind})")
+    given_kind, given_version = manifest.get("kind") or kind, manifest.get("apiVersion") or api_version
+    if given_kind != kind:
+        raise bad_request(
+            f'{given_kind} in version "{given_version.rsplit("/", 1)[-1]}" cannot be handled as a {kind}: '
+            f"converting ({given_kind}) to ({kind}): unknown conversion"
+        )
+    if given_version != api_version:
+        raise bad_request(
+            f"the API version in the data ({given_version}) does not match the expected API version ({api_version})"
+        )
+    return manifest
+
+
+def normalized(kind: Kind, manifest: Manifest, namespace: str) -> Manifest:
+    """Return the manifest in storage form: kind first, known metadata, namespace filled in, no nulls, defaults."""
+    if kind.to_storage is not None:
+        manifest = kind.to_storage(manifest)
+    if kind.strategy.drops_nulls:
+        status = manifest.get("status")
+        manifest = without_nulls(manifest)
+        if status is not None:
+            manifest["status"] = status  # null timestamps in conditions are shown as upstream shows them
+    manifest = clean(manifest)
+    metadata = manifest["metadata"]
+    if kind.namespaced:
+        if metadata.setdefault("namespace", namespace) != namespace:
+            raise bad_request(NAMESPACE_MISMATCH)
+    else:
+        metadata.pop("namespace", None)
+    api_version = "v1" if kind.to_storage is not None and kind.storage == "events" else manifest.get("apiVersion")
+    head: Manifest = {"kind": kind.kind, "apiVersion": api_version or kind.api_version}
+    manifest = head | {key: value for key, value in manifest.items() if key not in head}
+    kind.strategy.default(manifest)
+    return manifest
+
+
+def check_unknown(call: Call, manifest: Manifest) -> dict[str, str]:
+    """Refuse or warn about unknown fields as `fieldValidation` says; kinds without a schema have none that we know."""
+    mode = call.request.parameter("fieldValidation") or "Warn"
+    check = call.kind.strategy.check
+    if check is None or mode == "Ignore":
+        return {}
+    unknown = check(orjson.loads(orjson.dumps(manifest)), mode)
+    if not unknown:
+        return {}
+    listed = ", ".join(f'unknown field "{path}"' for path in unknown)
+    if mode == "Strict":
+        name, version = call.kind.kind, call.kind.version
+        raise bad_request(
+            f'{name} in version "{version}" cannot be handled as a {name}: strict decoding error: {listed}'
+        )
+    escaped = listed.replace('"', '\\"')
+    return {"Warning": f'299 - "{escaped}"'}

@@ -1,0 +1,1 @@
+"""The shell: sockets, TLS, streams, webhooks and kubelets."""

@@ -1,0 +1,1 @@
+"""What is particular to each kind: its names, defaults, validation and printed columns."""

@@ -1,0 +1,64 @@
+"""The forms in which a client may ask for objects: as they are, as a printed table, or their metadata only."""
+
+from datetime import datetime
+
+from lab.api_server.core.manifest import Manifest
+from lab.api_server.kinds.columns import age
+from lab.api_server.kinds.model import Column, Columns, Kind
+
+NAME_DESCRIPTION = "Name must be unique within a namespace."
+NAME = Column(
+    "Name", lambda manifest, _now: manifest["metadata"].get("name"), format="name", description=NAME_DESCRIPTION
+)
+AGE = Column("Age", lambda manifest, now: age(manifest["metadata"].get("creationTimestamp"), now))
+CREATED = Column("Created At", lambda manifest, _now: manifest["metadata"].get("creationTimestamp"), type="date")
+
+
+def form_of(accept: str) -> str:
+    """Return "Table", "PartialObjectMetadata" or "" for the first form in an Accept header that we have."""
+    for part in accept.split(","):
+        media, *parameters = (piece.strip() for piece in part.split(";"))
+        if media not in {"application/json", "*/*", "application/*"}:
+            continue
+        named = next((one.removeprefix("as=") for one in parameters if one.startswith("as=")), "")
+        if named in {"Table", "PartialObjectMetadata", "PartialObjectMetadataList"}:
+            return named.removesuffix("List")
+        return ""
+    return ""
+
+
+def partial(manifest: Manifest) -> Manifest:
+    """Return the metadata of an object as an object of its own."""
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": manifest["metadata"]}
+
+
+def columns_of(kind: Kind) -> Columns:
+    """Return all columns of a kind: its own between or instead of name and age."""
+    if kind.is_custom:
+        return (NAME, *kind.columns) if kind.columns else (NAME, AGE)
+    return kind.columns or (NAME, CREATED)
+
+
+def table(kind: Kind, manifests: list[Manifest], metadata: Manifest, now: datetime, include: str) -> Manifest:
+    """Return a meta.k8s.io/v1 Table."""
+    columns = columns_of(kind)
+    rows = []
+    for manifest in manifests:
+        row: Manifest = {"cells": [column.cell(manifest, now) for column in columns]}
+        if include == "Metadata":
+            row["object"] = partial(manifest)
+        elif include == "Object":
+            row["object"] = manifest
+        rows.append(row)
+    definitions = [
+        {
+            "name": column.name,
+            "type": column.type,
+            "format": column.format,
+            "description": column.description,
+            "priority": column.priority,
+        }
+        for column in columns
+    ]
+    head = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
+    return head | {"columnDefinitions": definitions, "rows": rows}

@@ -1,0 +1,1 @@
+"""The subresources that do something of their own; `status` is an ordinary update."""
