@@ -4,7 +4,8 @@
         await bare_lab.api().create(PODS, ..., namespace)      # source cluster; bare_lab.api("arm-lab") is another
 
 A test that uses one of them runs once per engine. `bare_lab` is control planes and nodes, `federation_lab` has agents
-too. Tests share a lab, so each works in a `namespace` of its own, which exists in all clusters.
+too. Tests share a lab, so each works in a `namespace` of its own, which exists in all clusters; in a
+`federated_namespace` there are Targets as well.
 
 An engine that cannot run here is left out with one line at the end; with ISTHMUS_TEST_REQUIRE_KUBE=1, as
 `.ci/run` sets it, that is an error.
@@ -19,6 +20,7 @@ import pytest
 
 from federation.kube.resources import NAMESPACES, SERVICE_ACCOUNTS
 from lab.engines.engine import missing_parts
+from lab.parts.federation import add_targets
 from lab.plan import DEFAULT_CLUSTERS, Component, EngineName, LabPlan, parse_clusters
 from lab.running import RunningLab, running
 from lab.waiting import until_object
@@ -78,6 +80,13 @@ async def namespace(lab_in_use: RunningLab) -> AsyncIterator[str]:
     # Not waited for: no other test uses it, and the lab goes as a whole.
     for api in lab_in_use.apis.values():
         await api.delete(NAMESPACES, name)
+
+
+@pytest.fixture
+async def federated_namespace(federation_lab: RunningLab, namespace: str) -> str:
+    """The test's own namespace with a Target for each cluster; their virtual nodes are Ready."""
+    await add_targets(federation_lab.api(), federation_lab.directory, list(federation_lab.apis), namespace)
+    return namespace
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

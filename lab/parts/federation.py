@@ -79,22 +79,16 @@ async def join(lab: Construction) -> None:
     for cluster in lab.clusters.values():
         if cluster is not home:
             cluster.kubeconfig(source_user(home.name))
-    await add_targets(home.api, lab.directory, [plan.name for plan in lab.plan.clusters], WORK_NAMESPACE)
-    wanted = {virtual_node_name(WORK_NAMESPACE, name) for name in lab.clusters}
-    await until_object(
-        home.api,
-        NODES,
-        lambda node: node["metadata"]["name"] in wanted and is_ready(node),
-        count=len(wanted),
-        relies_on=[process for process in lab.processes.all() if process.role == "agent"],
-        what=f"{home.name}: virtual nodes {', '.join(sorted(wanted))} Ready",
-        seconds=READY_SECONDS,
-    )
-    lab.report(f"{home.name}: {len(wanted)} virtual nodes Ready")
+    agents = [process for process in lab.processes.all() if process.role == "agent"]
+    names = [plan.name for plan in lab.plan.clusters]
+    await add_targets(home.api, lab.directory, names, WORK_NAMESPACE, relies_on=agents)
+    lab.report(f"{home.name}: {len(names)} virtual nodes Ready")
 
 
-async def add_targets(home: Api, directory: LabDirectory, clusters: Sequence[str], namespace: str) -> None:
-    """Create a Target for each cluster in a namespace of the first, and the Secrets with the kubeconfigs they name."""
+async def add_targets(
+    home: Api, directory: LabDirectory, clusters: Sequence[str], namespace: str, *, relies_on: Sequence[Process] = ()
+) -> None:
+    """Create a Target for each cluster in a namespace of the first, and wait until their virtual nodes are Ready."""
     source = clusters[0]
     for name in clusters:
         metadata = {"name": name, "namespace": namespace}
@@ -106,6 +100,16 @@ async def add_targets(home: Api, directory: LabDirectory, clusters: Sequence[str
             spec = {"kubeconfigSecret": {"name": name}}
         target = {"apiVersion": API_VERSION, "kind": "Target", "metadata": metadata, "spec": spec}
         await create(home, TARGETS, target)
+    wanted = {virtual_node_name(namespace, name) for name in clusters}
+    await until_object(
+        home,
+        NODES,
+        lambda node: node["metadata"]["name"] in wanted and is_ready(node),
+        count=len(wanted),
+        relies_on=relies_on,
+        what=f"{source}: virtual nodes {', '.join(sorted(wanted))} Ready",
+        seconds=READY_SECONDS,
+    )
 
 
 async def _start_agent(lab: Construction, cluster: Cluster, *, is_source: bool) -> None:
