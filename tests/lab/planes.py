@@ -191,7 +191,7 @@ async def _keep_alive(plane: Plane) -> None:
 
 async def _replace_by_ours(site: Site, api: Api) -> None:
     """Stop the real scheduler and controllers and start ours on the same API server."""
-    real = [process for process in site.processes.all() if process.role == "scheduler"]
+    real = [process for process in site.processes.all() if process.role in ("controllers", "scheduler")]
     await site.processes.stop(real, grace_seconds=5)
     # Each real controller has an account of its own; ours are one program, which the lab's API server lets do all that.
     binding = {
@@ -202,8 +202,14 @@ async def _replace_by_ours(site: Site, api: Api) -> None:
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": CONTROLLERS_USER}],
     }
     await api.create(CLUSTER_ROLE_BINDINGS, binding)
-    python = [sys.executable, "-m"]
+    python, identities = [sys.executable, "-m"], site.identities
     site.start("scheduler", [*python, "lab.scheduler", f"--config={site.directory / 'scheduler.json'}"])
+    flags = [
+        f"--kubeconfig={site.directory / 'controllers.json'}",
+        f"--root-ca-file={identities.authority.certificate}",
+        f"--service-account-private-key-file={identities.service_account_key}",
+    ]
+    site.start("controllers", [*python, "lab.controllers", *flags])
 
 
 @asynccontextmanager

@@ -1,0 +1,1 @@
+"""The embedded engine's kube-controller-manager: one reconciler per file, each a plain API client."""

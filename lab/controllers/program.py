@@ -1,0 +1,140 @@
+"""All controllers of one cluster on shared stores: the one place that says which change concerns whom."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from loguru import logger
+
+from federation.kube.api import Api
+from federation.kube.resources import (
+    CONFIG_MAPS,
+    CUSTOM_RESOURCE_DEFINITIONS,
+    JOBS,
+    NAMESPACES,
+    PODS,
+    SERVICE_ACCOUNTS,
+    Resource,
+)
+from federation.kube.store import Key, Store
+from federation.kube.watch import follow
+from federation.kube.workqueue import Workqueue
+from lab.controllers.expectations import Expectations
+from lab.controllers.garbage import GarbageCollector
+from lab.controllers.job import JobController, OrphanedPods
+from lab.controllers.job_rules import is_tracked
+from lab.controllers.namespaces import NamespaceController
+from lab.controllers.objects import controller_of, controller_uids
+from lab.controllers.recorder import Recorder
+from lab.controllers.service_accounts import ROOT_CA_NAME, DefaultServiceAccount, RootCertificates
+from lab.controllers.ttl import TtlAfterFinished
+
+Manifest = dict[str, Any]
+Queue = Workqueue[Key]
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """`seconds` only grows; `now` is the time of day."""
+
+    seconds: Callable[[], float]
+    now: Callable[[], datetime]
+
+
+class Program:
+    """Stores, controllers and queues. Build once, then `run`."""
+
+    def __init__(self, api: Api, root_certificate: str, clocks: Clocks) -> None:
+        self._api = api
+        self._clocks = clocks
+        self._stores: dict[Resource, Store[Manifest]] = {}
+        self._queues: list[Queue] = []
+        self._garbage = GarbageCollector(api)
+        self._namespaces(root_certificate)
+        self._jobs()
+        self._follow(CUSTOM_RESOURCE_DEFINITIONS).subscribe(lambda *_: self._garbage.poke())
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for resource, store in self._stores.items():
+                group.create_task(follow(self._api, resource, store))
+            group.create_task(self._garbage.run())
+            # A controller that saw only half of the world would repair what is not broken.
+            for store in self._stores.values():
+                await store.synced.wait()
+            logger.info("controllers started", kinds=len(self._stores))
+            for queue in self._queues:
+                group.create_task(queue.run())
+
+    def _follow(self, resource: Resource) -> Store[Manifest]:
+        if resource not in self._stores:
+            self._stores[resource] = Store(lambda manifest: manifest, {"controller": controller_uids})
+        return self._stores[resource]
+
+    def _queue(self, name: str, reconcile: Callable[[Key], Any], workers: int = 8) -> Queue:
+        queue = Workqueue(name, reconcile, workers=workers)
+        self._queues.append(queue)
+        return queue
+
+    def _recorder(self, component: str) -> Recorder:
+        return Recorder(self._api, component, self._clocks.now)
+
+    def _expectations(self, resource: Resource) -> Expectations:
+        return Expectations(self._follow(resource), self._clocks.seconds)
+
+    def _namespaces(self, root_certificate: str) -> None:
+        namespaces, accounts = self._follow(NAMESPACES), self._follow(SERVICE_ACCOUNTS)
+        config_maps = self._follow(CONFIG_MAPS)
+        account = self._queue("service-account", DefaultServiceAccount(self._api, namespaces, accounts).reconcile)
+        root = RootCertificates(self._api, namespaces, config_maps, root_certificate)
+        certificate = self._queue("root-certificate", root.reconcile)
+        ending = self._queue("namespace", NamespaceController(self._api, namespaces).reconcile)
+        for queue in (account, certificate, ending):
+            namespaces.subscribe(_adds(queue))
+        accounts.subscribe(lambda key, _, __: account.add(("", key[0])) if key[1] == "default" else None)
+        config_maps.subscribe(lambda key, _, __: certificate.add(("", key[0])) if key[1] == ROOT_CA_NAME else None)
+
+    def _jobs(self) -> None:
+        jobs, pods = self._follow(JOBS), self._follow(PODS)
+        recorder = self._recorder("job-controller")
+        controller = JobController(self._api, jobs, pods, self._expectations(PODS), recorder, self._clocks.now)
+        queue = self._queue("job", controller.reconcile)
+        orphans = self._queue("job-orphans", OrphanedPods(self._api, jobs, pods).reconcile)
+        ttl = self._queue("ttl-after-finished", TtlAfterFinished(self._api, jobs, self._clocks.now).reconcile)
+        jobs.subscribe(_adds(queue))
+        jobs.subscribe(_adds(ttl))
+        pods.subscribe(_adds_owner(queue, "Job"))
+
+        def job_gone(_key: Key, old: Manifest | None, new: Manifest | None) -> None:
+            if old and not new:
+                for pod in pods.by("controller", old["metadata"]["uid"]):
+                    orphans.add((pod["metadata"]["namespace"], pod["metadata"]["name"]))
+
+        def pod_changed(key: Key, _old: Manifest | None, new: Manifest | None) -> None:
+            if new and is_tracked(new):
+                owner = controller_of(new)
+                if not owner or not jobs.get(key[0], owner["name"]):
+                    orphans.add(key)
+
+        jobs.subscribe(job_gone)
+        pods.subscribe(pod_changed)
+
+
+def _adds(queue: Queue) -> Callable[[Key, Any, Any], None]:
+    """Return a subscriber that looks at every object that changes."""
+    return lambda key, _old, _new: queue.add(key)
+
+
+def _adds_owner(queue: Queue, kind: str) -> Callable[[Key, Any, Any], None]:
+    """Return a subscriber that looks at the controller, of this kind, of every object that changes."""
+
+    def changed(key: Key, old: Manifest | None, new: Manifest | None) -> None:
+        for manifest in (old, new):
+            owner = controller_of(manifest) if manifest else None
+            if owner and owner["kind"] == kind:
+                queue.add((key[0], owner["name"]))
+
+    return changed
