@@ -45,6 +45,7 @@ class _Served:
     kubelet: KubeletAddress | None
     is_excluded: Callable[[str], bool]
     summaries: Store[Summary] = field(default_factory=lambda: Store(parse_summary))
+    renewed_for: str = ""  # the Node's uid: a new Node needs its Lease at once, the old one's goes with the old one
     renewed_at: datetime | None = None
 
 
@@ -112,13 +113,13 @@ class VirtualNodes:
         node = known or await self._make(decide.new_node(view.target, labels))
         if node is None:
             return _TAKEN_SECONDS
+        if node.uid != served.renewed_for or served.renewed_at is None or now - served.renewed_at >= _RENEW:
+            await self._renew(node, now)
+            served.renewed_for, served.renewed_at = node.uid, now
         if body := decide.object_patch(node, labels, decide.base_labels(view.target)):
             node = await self._patch(node, body)
         if status := decide.status_patch(node.status, view, now):
             await self._patch(node, {"status": status}, "status")
-        if served.renewed_at is None or now - served.renewed_at >= _RENEW:
-            await self._renew(node, now)
-            served.renewed_at = now
         waits = [(served.renewed_at + _RENEW - now).total_seconds(), decide.next_look(view.health, now)]
         return max(min(wait for wait in waits if wait is not None), 0.05)
 
