@@ -1,6 +1,8 @@
 """Limits: what is too large, too many or too old is refused, and leaves nothing behind."""
 
+import http.client
 import json
+import ssl
 import subprocess
 import sys
 import time
@@ -47,6 +49,21 @@ def test_uploads_are_few_and_idle_ones_make_room(small: RunningRegistry, token: 
     while small.request("POST", UPLOADS, token).status != 202:
         assert time.monotonic() < deadline, "the idle upload never expired"
         time.sleep(0.05)
+
+
+def test_a_signal_ends_it_within_two_seconds_in_the_middle_of_an_upload(tmp_path: Path) -> None:
+    with running_registry(tmp_path) as running:
+        token = running.token(("group/app", "pull,push"))
+        location = running.request("POST", UPLOADS, token).headers["Location"]
+        context = ssl.create_default_context(cafile=str(running.ca))
+        connection = http.client.HTTPSConnection(running.host, context=context)
+        connection.putrequest("PATCH", location)
+        connection.putheader("Authorization", f"Bearer {token}")
+        connection.putheader("Content-Length", "1000000")
+        connection.endheaders(b"the beginning")
+        started = time.monotonic()
+    assert time.monotonic() - started < 2
+    connection.close()
 
 
 def test_content_outlives_the_process(tmp_path: Path) -> None:

@@ -1,15 +1,23 @@
 """Tokens: what is believed, and what is refused."""
 
+from typing import Any
+
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lab.registry.tokens import Right, TokenRefused, Verifier, challenge, public_key
-from tests.lab.registry.running import AUDIENCE, ISSUER, claims, sign
+from tests.lab.registry.running import AUDIENCE, ISSUER, sign
+from tests.lab.registry.running import claims as claims_at
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 VERIFIER = Verifier(KEY.public_key(), ISSUER, AUDIENCE, leeway_seconds=5)
-NOW = float(claims()["nbf"] + 1)
+NOW = 1_800_000_000.0
+
+
+def claims(*access: tuple[str, str], **changed: Any) -> dict[str, Any]:
+    """Claims of a token issued a second ago."""
+    return claims_at(*access, **({"nbf": NOW - 1, "exp": NOW + 300} | changed))
 
 
 def test_a_good_token_grants_each_action_it_lists() -> None:
