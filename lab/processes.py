@@ -24,6 +24,9 @@ import lab
 
 MARK = "ISTHMUS_LAB_INSTANCE"
 
+# For programs that leave their log's format to loguru: its own default drops the fields, which carry the data.
+LOG_FORMAT = "{time:HH:mm:ss.SSS} {level: <7} {name} {message} {extra}"
+
 # A process is looked at this often while it is being waited for: short beside the time any of them takes to end.
 LOOK_SECONDS = 0.02
 
@@ -113,7 +116,12 @@ def _environment() -> dict[str, str]:
     """The environment for started programs: ours, and `lab` importable also where the project is not installed."""
     root = str(Path(lab.__file__).resolve().parent.parent)
     path = os.environ.get("PYTHONPATH", "")
-    return {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{path}" if path else root, "PYTHONUNBUFFERED": "1"}
+    return {
+        **os.environ,
+        "PYTHONPATH": f"{root}{os.pathsep}{path}" if path else root,
+        "PYTHONUNBUFFERED": "1",
+        "LOGURU_FORMAT": LOG_FORMAT,
+    }
 
 
 def _start_ticks(pid: int) -> int:

@@ -55,9 +55,9 @@ async def start_control_plane(site: Site) -> str:
     """Start everything and return the API server's URL once pods can be created; raises StartFailed."""
     etcd = await _start_etcd(site) if site.engine.etcd else ()
     url = await _start_api_server(site, etcd)
-    others = [_start_controllers(site, url), _start_scheduler(site, url)]
     async with await connect(site.admin_kubeconfig) as api:
-        await _bind_lab_users(api)
+        await _bind_users(api, site.engine)
+        others = [_start_controllers(site, url), _start_scheduler(site, url)]
         await until_object(
             api,
             SERVICE_ACCOUNTS,
@@ -203,13 +203,16 @@ def scheduler_configuration(kubeconfig: Path, profile: str, extenders: Sequence[
     }
 
 
-async def _bind_lab_users(api: Api) -> None:
+async def _bind_users(api: Api, engine: Engine) -> None:
     """Give the lab's own identities the rights that upstream's ClusterRoles describe."""
-    for user, role in ((API_SERVER_USER, "system:kubelet-api-admin"), (KUBELET_USER, "system:node")):
+    roles = {API_SERVER_USER: "system:kubelet-api-admin", KUBELET_USER: "system:node"}
+    if engine.controllers_role:
+        roles[CONTROLLERS_USER] = engine.controllers_role
+    for user, role in roles.items():
         binding = {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRoleBinding",
-            "metadata": {"name": user},
+            "metadata": {"name": f"isthmus-lab:{user}"},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
         }

@@ -27,6 +27,7 @@ class Engine:
     api_server_extra: tuple[str, ...]
     controllers: tuple[str, ...]
     controllers_extra: tuple[str, ...]
+    controllers_role: str
     scheduler: tuple[str, ...]
 
 
@@ -72,6 +73,7 @@ def _kube(directory: Path) -> Engine:
             "--kube-api-qps=500",
             "--kube-api-burst=1000",
         ),
+        controllers_role="",  # each controller has a service account, and upstream's ClusterRole for it
         scheduler=(str(directory / "kube-scheduler"),),
     )
 
@@ -87,6 +89,8 @@ def _embedded() -> Engine:
         api_server_extra=(),
         controllers=program("controllers"),
         controllers_extra=(),
+        # Ours all work as one user, as upstream's do without service accounts; that user then has to be allowed it all.
+        controllers_role="cluster-admin",
         scheduler=program("scheduler"),
     )
 
