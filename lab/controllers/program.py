@@ -12,15 +12,18 @@ from federation.kube.api import Api
 from federation.kube.resources import (
     CONFIG_MAPS,
     CUSTOM_RESOURCE_DEFINITIONS,
+    DEPLOYMENTS,
     JOBS,
     NAMESPACES,
     PODS,
+    REPLICA_SETS,
     SERVICE_ACCOUNTS,
     Resource,
 )
 from federation.kube.store import Key, Store
 from federation.kube.watch import follow
 from federation.kube.workqueue import Workqueue
+from lab.controllers.deployment import DeploymentController
 from lab.controllers.expectations import Expectations
 from lab.controllers.garbage import GarbageCollector
 from lab.controllers.job import JobController, OrphanedPods
@@ -28,6 +31,7 @@ from lab.controllers.job_rules import is_tracked
 from lab.controllers.namespaces import NamespaceController
 from lab.controllers.objects import controller_of, controller_uids
 from lab.controllers.recorder import Recorder
+from lab.controllers.replica_set import ReplicaSetController
 from lab.controllers.service_accounts import ROOT_CA_NAME, DefaultServiceAccount, RootCertificates
 from lab.controllers.ttl import TtlAfterFinished
 
@@ -54,6 +58,7 @@ class Program:
         self._garbage = GarbageCollector(api)
         self._namespaces(root_certificate)
         self._jobs()
+        self._deployments()
         self._follow(CUSTOM_RESOURCE_DEFINITIONS).subscribe(lambda *_: self._garbage.poke())
 
     async def run(self) -> None:
@@ -96,6 +101,21 @@ class Program:
             namespaces.subscribe(_adds(queue))
         accounts.subscribe(lambda key, _, __: account.add(("", key[0])) if key[1] == "default" else None)
         config_maps.subscribe(lambda key, _, __: certificate.add(("", key[0])) if key[1] == ROOT_CA_NAME else None)
+
+    def _deployments(self) -> None:
+        deployments, replica_sets = self._follow(DEPLOYMENTS), self._follow(REPLICA_SETS)
+        pods, now = self._follow(PODS), self._clocks.now
+        recorder = self._recorder("replicaset-controller")
+        sets = ReplicaSetController(self._api, replica_sets, pods, self._expectations(PODS), recorder, now)
+        filling = self._queue("replica-set", sets.reconcile)
+        replica_sets.subscribe(_adds(filling))
+        pods.subscribe(_adds_owner(filling, "ReplicaSet"))
+        recorder = self._recorder("deployment-controller")
+        rolling = self._queue(
+            "deployment", DeploymentController(self._api, deployments, replica_sets, recorder, now).reconcile
+        )
+        deployments.subscribe(_adds(rolling))
+        replica_sets.subscribe(_adds_owner(rolling, "Deployment"))
 
     def _jobs(self) -> None:
         jobs, pods = self._follow(JOBS), self._follow(PODS)
