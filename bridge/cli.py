@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import sys
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,7 @@ from federation.kube.errors import ApiError, BadKubeconfig
 T = TypeVar("T")
 
 _VERSION = "0.1.0"
+_PIPED_COLUMNS = 200  # nothing is cut off that a script or a log shall show
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="GitLab jobs to runner pods, by tag.")
 
@@ -66,7 +68,7 @@ def status(is_json: Annotated[bool, typer.Option("--json", help="Print JSON inst
     if is_json:
         typer.echo(json.dumps(report, indent=2))
     else:
-        reports.show(report, Console())
+        reports.show(report, Console(width=None if sys.stdout.isatty() else _PIPED_COLUMNS))
 
 
 @app.command()

@@ -67,7 +67,7 @@ class DemandReader:
 
     async def _discover(self) -> None:
         now = self._clock()
-        if now - self._discovered_at > self._watched.discovery_interval:
+        if not self._projects or now - self._discovered_at >= self._watched.discovery_interval:
             self._projects = await self._gitlab.project_paths(self._watched.projects, self._watched.groups)
             self._discovered_at = now
             self.troubles = {}

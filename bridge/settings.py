@@ -34,8 +34,9 @@ class Settings(BaseSettings):
     # Whose jobs are watched: full paths or ids. With neither, all projects the token's user is a member of.
     projects: Names = ()
     groups: Names = ()
-    # Seconds until projects are looked up again: new projects wait that long for their first runner.
-    discovery_interval_seconds: float = Field(default=300.0, ge=1, le=86_400)
+    # Seconds until projects are looked up again, where they are not all named: new projects wait that long for their
+    # first runner. One request per 100 projects; as long as there are none, every look asks.
+    discovery_interval_seconds: float = Field(default=60.0, ge=1, le=86_400)
     # Where runners are created: `instance` (needs an administrator's token), `group:ID` or `project:ID`.
     runner_scope: str = Field(default="instance", pattern=r"^(instance|(group|project):[1-9][0-9]*)$")
 

@@ -32,6 +32,7 @@ async def start_bridge(lab: Construction) -> None:
         "ISTHMUS_BRIDGE_NAMESPACE": WORK_NAMESPACE,
         "ISTHMUS_BRIDGE_PROFILES_FILE": str(profiles),
         "ISTHMUS_BRIDGE_POLL_INTERVAL_SECONDS": str(POLL_SECONDS),
+        "ISTHMUS_BRIDGE_DISCOVERY_INTERVAL_SECONDS": str(POLL_SECONDS),
         "ISTHMUS_BRIDGE_RUNNER_CA_CONFIG_MAP": AUTHORITY_CONFIG_MAP,
     }
     process = lab.start("bridge", isthmus("bridge", "run"), env=env, cluster=home.name)

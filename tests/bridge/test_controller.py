@@ -25,6 +25,7 @@ from federation.kube.api import Api
 from federation.kube.errors import ApiError, Unreachable
 from federation.kube.resources import JOBS, PODS, SECRETS
 from federation.kube.transport import Response, StreamResponse, Transport
+from lab.gitlab import projects
 from lab.gitlab.model import Job
 from lab.running import RunningLab
 from tests.bridge.gitlab_site import Site
@@ -280,6 +281,17 @@ async def test_while_gitlab_is_away_nothing_is_decided_and_then_it_goes_on(
             token.is_revoked = False
         await running.look()
         assert running.made() == ["isthmus-arm64-1-0"]
+
+
+async def test_a_project_that_comes_later_is_watched_too(site: Site) -> None:
+    reader = DemandReader(site.client(), Watched((), (), timedelta(minutes=1)), site.now)
+    site.push(arm=["arm64"])
+    assert [job.project for job in (await reader.observe([], {})).pending] == ["root/app"]
+    site.project = projects.create_project(site.state, "later")
+    site.push(arm=["arm64"])
+    assert len((await reader.observe([], {})).pending) == 1
+    site.pass_time(minutes=1)
+    assert {job.project for job in (await reader.observe([], {})).pending} == {"root/app", "root/later"}
 
 
 async def test_it_runs_until_it_is_stopped(running: Stage) -> None:
