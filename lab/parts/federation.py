@@ -26,8 +26,9 @@ from federation.names import (
 from lab.construction import WORK_NAMESPACE, Cluster, Construction, isthmus, shipped
 from lab.directory import LabDirectory
 from lab.engines.control_plane import scheduler_configuration, with_ports
-from lab.parts.manifests import apply, cluster_role_binding, create, read
+from lab.parts.manifests import Manifest, apply, cluster_role_binding, create, read
 from lab.parts.nodes import is_ready
+from lab.plan import EngineName
 from lab.ports import Ports
 from lab.processes import Process
 from lab.waiting import until_object, until_serving
@@ -53,7 +54,8 @@ async def start_in_cluster(lab: Construction, cluster: Cluster) -> None:
     is_source = cluster.name == lab.plan.source.name
     deploy = shipped("deploy")
     paths = [*sorted((deploy / "crds").glob("*.yaml")), *_rights(deploy)]
-    await apply(cluster.api, read([*paths, deploy / "webhook.yaml"] if is_source else paths))
+    manifests = read([*paths, deploy / "webhook.yaml"] if is_source else paths)
+    await apply(cluster.api, manifests, _understood if lab.plan.engine is EngineName.EMBEDDED else lambda m: m)
     if not is_source:
         user = source_user(lab.plan.source.name)
         for role in ("admiralty-source", "admiralty-cluster-summary-viewer"):
@@ -63,6 +65,16 @@ async def start_in_cluster(lab: Construction, cluster: Cluster) -> None:
         group.create_task(_start_agent(lab, cluster, is_source=is_source))
         group.create_task(_start_candidate_scheduler(lab, cluster))
     lab.report(f"{cluster.name}: agent, extender and candidate scheduler ready")
+
+
+def _understood(manifest: Manifest) -> Manifest:
+    """Without matchConditions, which the embedded API server cannot evaluate: our webhook asks the same itself."""
+    if manifest["kind"] != "MutatingWebhookConfiguration":
+        return manifest
+    webhooks = [
+        {key: value for key, value in webhook.items() if key != "matchConditions"} for webhook in manifest["webhooks"]
+    ]
+    return {**manifest, "webhooks": webhooks}
 
 
 def _rights(deploy: Path) -> list[Path]:
