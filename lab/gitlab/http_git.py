@@ -33,9 +33,11 @@ async def serve(request: web.Request) -> web.StreamResponse:
         return web.Response(status=HTTPStatus.FORBIDDEN, text="You are not allowed to access this project's code.\n")
     if service != "git-receive-pack":
         return await _pass_through(request, shell, project)
-    before = await shell.repositories.refs(project.id)
-    body = [piece async for piece in shell.repositories.serve(project.id, await _cgi(request))]
-    await _start_pipelines(shell, project, before, await shell.repositories.refs(project.id))
+    pushed = await _cgi(request)
+    async with shell.repositories.pushing(project.id):
+        before = await shell.repositories.refs(project.id)
+        body = [piece async for piece in shell.repositories.serve(project.id, pushed)]
+        await _start_pipelines(shell, project, before, await shell.repositories.refs(project.id))
     return await _answer(request, body)
 
 

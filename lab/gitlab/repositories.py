@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,11 @@ class Repositories:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._pushes: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def pushing(self, project_id: int) -> asyncio.Lock:
+        """Held from before a push until its pipelines exist, so that no two pushes claim the same new commit."""
+        return self._pushes[project_id]
 
     def path(self, project_id: int) -> Path:
         return self._directory / f"{project_id}.git"

@@ -18,6 +18,7 @@ from lab.runner.config import ConfigError, RunnerConfig, read_runners
 from lab.runner.coordinator import Coordinator
 from lab.runner.interrupts import Interrupts
 from lab.runner.loop import Run, RunSingle, log, run_daemon
+from lab.runner.network import ARCHITECTURE
 from lab.runner.system_id import system_id_for
 
 CONFIG_DEFAULT = "/etc/gitlab-runner/config.toml"
@@ -43,8 +44,14 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="gitlab-runner", description="The lab's GitLab Runner (shell executor).")
-    parser.add_argument("-v", "--version", action="version", version=f"Version: {VERSION}\nOS/Arch: linux")
+    parser = argparse.ArgumentParser(
+        prog="gitlab-runner",
+        description="The lab's GitLab Runner (shell executor).",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "-v", "--version", action="version", version=f"Version:      {VERSION}\nOS/Arch:      linux/{ARCHITECTURE}"
+    )
     parser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name in _COMMANDS:

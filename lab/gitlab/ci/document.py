@@ -49,7 +49,10 @@ def load(text: str) -> Document:
     if not isinstance(raw, dict):
         raise CiConfigError("Invalid configuration format: the file must be a map of keywords and jobs")
     document = {str(key): value for key, value in raw.items()}
-    resolved = {key: _dereference(document, value, 0) for key, value in document.items()}
+    try:
+        resolved = {key: _dereference(document, value, 0) for key, value in document.items()}
+    except RecursionError:
+        raise CiConfigError("Invalid configuration format: an anchor contains itself") from None
     return {key: _extended(resolved, key, ()) for key in resolved}
 
 

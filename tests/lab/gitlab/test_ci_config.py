@@ -130,6 +130,7 @@ job: {script: [x], tags: [$CHANNEL]}
     [
         ("job: {script: [x}", "Invalid configuration format"),
         ("- a", "must be a map"),
+        ("job: {script: &a [*a]}", "an anchor contains itself"),
         ("stages: [a]", "at least one visible job"),
         ("job: {stage: test}", "jobs:job config should implement the script: keyword"),
         ("job: {script: [x], colour: red}", "jobs:job config contains unknown keys: colour"),
