@@ -44,6 +44,9 @@ def admit(source: Manifest, *, saved: str, finalizers: Sequence[str], constraint
     if names.USE_CONSTRAINTS_FROM_SPEC in annotations and constraints is None:
         constraints = {key: source["spec"][key] for key in _CONSTRAINTS if key in source["spec"]}
     _constrain(spec, constraints or {})
+    if names.NO_RESERVATION in annotations:
+        # Nobody ties it to virtual nodes that reserved: other namespaces' Targets must be ruled out here.
+        spec["affinity"] = _own_targets_only(spec, metadata.get("namespace") or "default")
     _take_off(spec)
     # Nobody plays kubelet for the proxy; the finalizer keeps it until the delegate, with its own grace, is gone.
     spec["terminationGracePeriodSeconds"] = 0
@@ -63,6 +66,13 @@ def _constrain(spec: Manifest, constraints: Manifest) -> None:
     for key in ("affinity", "topologySpreadConstraints"):
         if constraints.get(key):
             spec[key] = copy.deepcopy(constraints[key])
+
+
+def _own_targets_only(spec: Manifest, namespace: str) -> Manifest:
+    """Return `spec.affinity` narrowed to virtual nodes of the namespace's Targets and of ClusterTargets."""
+    own = {"key": names.TARGET_NAMESPACE, "operator": "In", "values": [namespace]}
+    everyone = {"key": names.TARGET_NAMESPACE, "operator": "DoesNotExist"}
+    return _narrowed(spec, [own, everyone])
 
 
 def _take_off(spec: Manifest) -> None:
@@ -148,12 +158,16 @@ def tightened_affinity(spec: Manifest, nodes: Sequence[str]) -> Manifest:
 
     A gated pod's node affinity may be set where it is absent and only narrowed where it is not.
     """
-    affinity = copy.deepcopy(spec.get("affinity") or {})
-    node_affinity = affinity.setdefault("nodeAffinity", {})
-    required = node_affinity.setdefault(_REQUIRED, {})
-    terms = required.get("nodeSelectorTerms") or [{}]
-    expression = {"key": names.HOSTNAME, "operator": "In", "values": sorted(nodes)}
+    return _narrowed(spec, [{"key": names.HOSTNAME, "operator": "In", "values": sorted(nodes)}])
+
+
+def _narrowed(spec: Manifest, alternatives: list[Manifest]) -> Manifest:
+    """Return `spec.affinity` whose required node terms also ask for one of these expressions."""
+    affinity: Manifest = copy.deepcopy(spec.get("affinity") or {})
+    required = affinity.setdefault("nodeAffinity", {}).setdefault(_REQUIRED, {})
     required["nodeSelectorTerms"] = [
-        term | {"matchExpressions": [*(term.get("matchExpressions") or []), expression]} for term in terms
+        term | {"matchExpressions": [*(term.get("matchExpressions") or []), expression]}
+        for term in required.get("nodeSelectorTerms") or [{}]
+        for expression in alternatives
     ]
     return affinity

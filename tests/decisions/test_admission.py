@@ -11,7 +11,9 @@ from federation import names
 from federation.admission.review import proxy_of
 from federation.decisions.admission import admit, restore, tightened_affinity
 from federation.decisions.candidate import chaperon_for, pod_of
+from federation.decisions.eligibility import obstacle
 from federation.model.pod import pinned_nodes
+from federation.model.scheduling import SchedulingNode
 from tests.decisions.pods import UID, submitted
 
 FINALIZERS = [names.PREFIX + "ci-arm"]
@@ -144,6 +146,18 @@ def test_tightening_narrows_every_term_and_makes_one_where_there_is_none() -> No
     terms = affinity["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
     assert [len(t["matchExpressions"]) for t in terms] == [2, 2]
     assert len(term["matchExpressions"]) == 1, "the input is not changed"
+
+
+def test_without_reservation_other_namespaces_targets_are_ruled_out() -> None:
+    pod = submitted()
+    pod["metadata"]["annotations"][names.NO_RESERVATION] = ""
+    spec = admitted(pod)["spec"]
+    node: dict[str, Any] = {"name": "n", "taints": (), "is_unschedulable": False}
+    for namespace, fits in (("ci", True), ("other", False), (None, True)):
+        labels = {names.PROVIDER_KEY: names.PROVIDER} | ({names.TARGET_NAMESPACE: namespace} if namespace else {})
+        assert (obstacle(spec, SchedulingNode(labels=labels, **node)) == "") == fits
+    assert "schedulingGates" not in spec
+    assert "affinity" not in candidate(admitted(pod))
 
 
 labels = st.dictionaries(st.sampled_from(["a", "b", "kubernetes.io/arch"]), st.sampled_from(["x", "y"]))

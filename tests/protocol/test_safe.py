@@ -98,15 +98,10 @@ async def test_S3_a_killed_agent_forgets_no_target(federation: Federation) -> No
     """kill -9 between asking and committing; the next agent finds every chaperon by the finalizers and the stores."""
     name = await federation.submit()
     await federation.until_pod(name, lambda p: p and p["spec"].get("nodeName"))
-    agent = federation.process("agent", federation.lab.source)
-    command = _command(agent.pid)
-    os.kill(agent.pid, signal.SIGKILL)
+    delegate = await federation.chaperon_name(name)
+    start_again = federation.kill("agent", federation.lab.source)
     await federation.home.delete(PODS, name, federation.namespace)
-    delegate = names.chaperon_name(
-        name, (await federation.home.get(PODS, name, federation.namespace))["metadata"]["uid"]
-    )
-    table = federation.lab.directory.processes(federation.lab.record.mark)
-    table.start(agent.name, command[0], role=agent.role, cluster=agent.cluster, env=command[1])
+    start_again()
     await federation.until_pod(name, is_gone, seconds=60)
     for cluster in federation.clusters:
         assert not await federation.exists(POD_CHAPERONS, cluster, delegate)
