@@ -126,7 +126,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         )
         watched = Watched(settings.projects, settings.groups, timedelta(seconds=settings.discovery_interval_seconds))
         reader = DemandReader(gitlab, watched, _now)
-        bounds = Bounds(settings.burst_max, settings.start_timeout_seconds)
+        bounds = Bounds(settings.burst_max, settings.start_timeout_seconds, settings.wait_timeout_seconds)
         yield Parts(settings, loaded, gitlab, cluster, registrar, reader, options, bounds)
 
 

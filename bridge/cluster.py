@@ -114,6 +114,7 @@ def runner_pod(job: Manifest, pods: Sequence[Manifest]) -> RunnerPod:
         token=labels.get(names.TOKEN, ""),
         phase=phase,
         created_at=_time(metadata["creationTimestamp"]),
+        started_at=_started_at(pod),
         finished_at=_finished_at(job),
         pod=pod["metadata"]["name"] if pod else "",
         node=pod.get("spec", {}).get("nodeName", ""),
@@ -136,6 +137,13 @@ def _phase(job: Manifest, pod: Manifest) -> Phase:
             return Phase.FAILED
         case _:
             return Phase.STARTING
+
+
+def _started_at(pod: Manifest) -> datetime | None:
+    for container in pod.get("status", {}).get("containerStatuses", []):
+        if started := container.get("state", {}).get("running", {}).get("startedAt"):
+            return _time(started)
+    return None
 
 
 def _finished_at(job: Manifest) -> datetime | None:

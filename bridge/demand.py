@@ -1,8 +1,9 @@
 """How many runners each profile needs now: pure, from what was read to what to create.
 
-A pod is *active* until it is finished, *busy* while GitLab says that its system id runs a job, and otherwise *free*:
-each free pod will take one pending job, whichever GitLab gives it. So only pending jobs beyond the free pods need
-new ones. Nothing is ever deleted to shrink: an idle runner leaves by its own wait timeout, and no job can be lost.
+A pod is *active* until it is finished, *busy* while GitLab says that its system id runs a job, and otherwise *free*,
+unless it cannot take a job any more (older token, never started, should have left). Each free pod will take one
+pending job, whichever GitLab gives it; so only pending jobs beyond the free pods need new ones. Nothing is ever
+deleted to shrink: an idle runner leaves by its own wait timeout, and no job can be lost.
 
 Read busy before pending. A job that starts in between is then missed in both (one runner too few until the next
 look); the other order would count it twice (one runner too many).
@@ -21,6 +22,7 @@ from bridge.profiles import Profile
 
 _RETRY_SECONDS_MIN = 10.0  # a pod that came and went without its job: GitLab may need a moment
 _RETRY_SECONDS_MAX = 300.0  # less than the time finished Jobs are kept, or we would forget and start over
+_LEAVING_SECONDS = 120.0  # GitLab's long poll (50 s), the way back of the news, clocks that differ a little
 _FAILURES_TOLERATED = 3  # one or two evictions are normal; more in a row are the profile's fault
 
 
@@ -59,6 +61,7 @@ class RunnerPod:
     token: str
     phase: Phase
     created_at: datetime
+    started_at: datetime | None = None
     finished_at: datetime | None = None
     pod: str = ""
     node: str = ""
@@ -82,10 +85,11 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How fast and how patient."""
+    """How fast and how patient. An idle runner leaves after `wait_timeout_seconds`."""
 
     burst_max: int
     start_timeout_seconds: float
+    wait_timeout_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,7 @@ def _demand(
     idle = [pod for pod in active if pod.system_id not in busy]
     expired = [pod for pod in idle if _is_expired(pod, bounds, now)]
     token = observed.tokens.get(profile.name, "")
-    free = [pod for pod in idle if pod not in expired and pod.token == token]
+    free = [pod for pod in idle if pod not in expired and pod.token == token and not _is_overdue(pod, bounds, now)]
     uncovered = _uncovered(pending, free)
     wanted = [WantedRunner(profile, job, _next_attempt(pods, job)) for job in uncovered if _is_due(pods, job, now)]
     room = max(0, profile.runners_max - len(active))
@@ -196,6 +200,12 @@ def _demand(
 
 def _is_expired(pod: RunnerPod, bounds: Bounds, now: datetime) -> bool:
     return pod.phase is Phase.STARTING and now - pod.created_at > timedelta(seconds=bounds.start_timeout_seconds)
+
+
+def _is_overdue(pod: RunnerPod, bounds: Bounds, now: datetime) -> bool:
+    """Whether an idle runner should have left: its cluster cannot be reached, or it has just run its job."""
+    patience = timedelta(seconds=bounds.wait_timeout_seconds + _LEAVING_SECONDS)
+    return pod.started_at is not None and now - pod.started_at > patience
 
 
 def _uncovered(pending: Iterable[PendingJob], free: Iterable[RunnerPod]) -> list[PendingJob]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -17,6 +18,7 @@ from federation.kube.resources import JOBS, PODS, SECRETS
 from lab.running import RunningLab
 
 ARM = Profile(name="arm64", os="linux", arch="arm64", tags=("arm64",), targets=("arm-lab",))
+STARTED_AT = datetime.now(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
 JOB = PendingJob(101, "group/app", "build", frozenset({"arm64"}))
 
 
@@ -51,7 +53,8 @@ async def test_a_runner_s_life_as_the_job_controller_tells_it(
         # We are the kubelet: a bare lab has no node for this pod.
         pods = await bare_lab.api().list(PODS, namespace)
         await report(bare_lab.api(), pods.items[0], "Running")
-        await until(cluster, lambda found: found[0].phase is Phase.RUNNING)
+        (running,) = await until(cluster, lambda found: found[0].phase is Phase.RUNNING)
+        assert running.started_at == datetime.fromisoformat(STARTED_AT)
         await report(bare_lab.api(), pods.items[0], "Succeeded")
         (ended,) = await until(cluster, lambda found: found[0].finished_at is not None)
         assert ended.phase is Phase.SUCCEEDED
@@ -114,6 +117,9 @@ async def test_secrets_are_written_and_read_by_name_only(bare_lab: RunningLab, n
 
 async def report(api: Api, pod: Manifest, phase: str) -> None:
     """Set a pod's phase, as a kubelet would."""
-    await api.patch(
-        PODS, pod["metadata"]["name"], {"status": {"phase": phase}}, pod["metadata"]["namespace"], subresource="status"
-    )
+    status: Manifest = {"phase": phase}
+    if phase == "Running":
+        container = {"name": "runner", "image": "x", "imageID": "x", "ready": True, "restartCount": 0}
+        status["containerStatuses"] = [container | {"state": {"running": {"startedAt": STARTED_AT}}}]
+    metadata = pod["metadata"]
+    await api.patch(PODS, metadata["name"], {"status": status}, metadata["namespace"], subresource="status")

@@ -92,7 +92,7 @@ async def stage(site: Site, lab: RunningLab, api: Api, namespace: str) -> AsyncI
         registrar=Registrar(gitlab, cluster, options, scope="instance", runner_url=site.url, version="0.1.0"),
         profiles=(ARM, WINDOWS),
         options=options,
-        bounds=Bounds(burst_max=10, start_timeout_seconds=600),
+        bounds=Bounds(burst_max=10, start_timeout_seconds=600, wait_timeout_seconds=120),
         pace=Pace(0.2, timedelta(minutes=20)),
         clock=site.now,
     )

@@ -12,7 +12,7 @@ from bridge.demand import Bounds, Observed, PendingJob, Phase, Plan, ProfileDema
 from bridge.profiles import Profile
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-BOUNDS = Bounds(burst_max=10, start_timeout_seconds=600)
+BOUNDS = Bounds(burst_max=10, start_timeout_seconds=600, wait_timeout_seconds=120)
 ARM = Profile(name="arm64", os="linux", arch="arm64", tags=("arm64", "aarch64"), max=5)
 GPU = Profile(name="gpu", os="linux", arch="arm64", tags=("arm64", "aarch64", "gpu"), max=5)
 WINDOWS = Profile(name="windows", os="windows", arch="amd64", tags=("windows",), max=5)
@@ -90,7 +90,9 @@ def test_never_more_than_max_nor_burst() -> None:
     jobs = [waiting(number) for number in range(20)]
     assert len(created(plan(jobs, [runner(100)]))) == 4
     assert arm(plan(jobs, [runner(n) for n in range(100, 105)])).held == "the profile is at its max"
-    assert len(created(plan(jobs, bounds=Bounds(burst_max=2, start_timeout_seconds=600)))) == 2
+    assert (
+        len(created(plan(jobs, bounds=Bounds(burst_max=2, start_timeout_seconds=600, wait_timeout_seconds=120)))) == 2
+    )
 
 
 def test_a_job_is_counted_once_for_the_most_specific_profile() -> None:
@@ -121,6 +123,14 @@ def test_a_pod_that_never_starts_is_given_up_and_replaced() -> None:
     assert [(wanted.job.id, wanted.attempt) for wanted in wish.create] == [(1, 1)]
     # GitLab says that it works: the news from the target is late, the pod is not.
     assert arm(plan([waiting(1)], [late], busy=frozenset({"r_1_0"}))).expired == ()
+
+
+def test_an_idle_pod_that_should_have_left_is_not_waited_for() -> None:
+    idle = runner(1)
+    unreachable = replace(idle, started_at=NOW - timedelta(seconds=241))
+    assert created(plan([waiting(2)], [replace(idle, started_at=NOW - timedelta(seconds=239))])) == []
+    assert created(plan([waiting(2)], [unreachable])) == [(2, 0)]
+    assert arm(plan([waiting(2)], [unreachable])).expired == (), "it may be at work where we cannot see it"
 
 
 def test_attempts_that_end_without_the_job_gone_wait_longer_each_time() -> None:

@@ -15,7 +15,7 @@ from bridge.demand import Bounds, Observed, PendingJob, Phase, RunnerPod, decide
 from bridge.profiles import Profile
 
 ARM = Profile(name="arm64", os="linux", arch="arm64", tags=("arm64",), max=4)
-BOUNDS = Bounds(burst_max=3, start_timeout_seconds=600)
+BOUNDS = Bounds(burst_max=3, start_timeout_seconds=600, wait_timeout_seconds=120)
 
 
 class Fleet(RuleBasedStateMachine):
@@ -37,7 +37,8 @@ class Fleet(RuleBasedStateMachine):
     def change(self, pod: RunnerPod, phase: Phase) -> None:
         """Let a pod go on."""
         is_end = phase in (Phase.SUCCEEDED, Phase.FAILED)
-        self.pods[pod.job] = replace(pod, phase=phase, finished_at=self.now if is_end else None)
+        started_at = self.now if phase is Phase.RUNNING else pod.started_at
+        self.pods[pod.job] = replace(pod, phase=phase, started_at=started_at, finished_at=self.now if is_end else None)
 
     @rule(count=st.integers(1, 4))
     def push(self, count: int) -> None:
