@@ -53,8 +53,7 @@ class Site:
 
 async def start_control_plane(site: Site) -> str:
     """Start everything and return the API server's URL once pods can be created; raises StartFailed."""
-    etcd = await _start_etcd(site) if site.engine.etcd else ()
-    url = await _start_api_server(site, etcd)
+    url = await start_api_server(site)
     async with await connect(site.admin_kubeconfig) as api:
         await _bind_users(api, site.engine)
         others = [_start_controllers(site, url), _start_scheduler(site, url)]
@@ -68,6 +67,12 @@ async def start_control_plane(site: Site) -> str:
             seconds=READY_SECONDS,
         )
     return url
+
+
+async def start_api_server(site: Site) -> str:
+    """Start the API server alone, with etcd where it needs one, and return its URL once it is ready."""
+    etcd = await _start_etcd(site) if site.engine.etcd else ()
+    return await _start_api_server(site, etcd)
 
 
 async def with_ports(count: int, attempt: Callable[[Ports, list[int]], Awaitable[str]]) -> str:

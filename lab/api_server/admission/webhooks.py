@@ -23,7 +23,7 @@ GROUP = "admissionregistration.k8s.io"
 MUTATING, VALIDATING = f"mutatingwebhookconfigurations.{GROUP}", f"validatingwebhookconfigurations.{GROUP}"
 
 
-class WebhookFailed(Exception):  # noqa: N818 - an outcome that a failure policy may ignore
+class WebhookFailed(Exception):
     """A webhook gave no usable answer."""
 
 

@@ -25,7 +25,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 
-class TokenRefused(Exception):  # noqa: N818 - an answer, not a fault
+class TokenRefused(Exception):
     """The token is malformed, not ours, expired, or for somebody else."""
 
 

@@ -13,7 +13,7 @@ class PatchError(Exception):
     """The patch is malformed or does not fit the object."""
 
 
-class TestFailed(PatchError):  # noqa: N818 - named after the operation
+class TestFailed(PatchError):
     """A `test` operation found another value."""
 
     __test__ = False  # not a test case, whatever pytest thinks of its name

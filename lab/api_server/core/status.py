@@ -32,7 +32,7 @@ class FieldError:
     reason: str = "FieldValueInvalid"
 
 
-class ApiStatus(Exception):  # noqa: N818 - named after the object it becomes
+class ApiStatus(Exception):
     """A request that ends in a Status object with `code`."""
 
     def __init__(self, code: int, reason: str, message: str, details: Manifest | None = None) -> None:

@@ -5,7 +5,7 @@ SPDY is not spoken; a client that asks for it gets a 400 that says so. kubectl a
 
 from lab.api_server.core.manifest import Manifest, at
 from lab.api_server.core.reading import Reader
-from lab.api_server.core.request import Relay
+from lab.api_server.core.request import Relay, Response, text
 from lab.api_server.core.routes import Call
 from lab.api_server.core.status import bad_request, not_found
 
@@ -19,12 +19,14 @@ class Streams:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    def relay(self, call: Call) -> Relay:
-        """Return where the stream goes."""
+    def relay(self, call: Call) -> Relay | Response:
+        """Return where the stream goes; the log of a pod without a node is empty."""
         assert call.subresource is not None
         pod = self._reader.require(call.kind, call.namespace, call.name).manifest
         name = call.subresource.name
         container = "" if name == "portforward" else _container(pod, call.request.parameter("container"))
+        if name == "log" and not pod["spec"].get("nodeName"):
+            return text("")
         host, port = self._kubelet(pod)
         if name != "log":
             _check_upgrade(call)

@@ -1,5 +1,6 @@
 """A client without a network: requests go straight into the core, on a clock that the test moves."""
 
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -22,7 +23,7 @@ MEDIA = {
 }
 
 
-class Refused(Exception):  # noqa: N818 - a refusal is what many tests are after
+class Refused(Exception):
     """An answer of 400 or more."""
 
     def __init__(self, status: dict[str, Any]) -> None:
@@ -33,7 +34,43 @@ class Refused(Exception):  # noqa: N818 - a refusal is what many tests are after
         self.message = status.get("message", "")
 
 
-class Client:
+class Requests(ABC):
+    """The verbs, over one method that sends."""
+
+    @abstractmethod
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Any:
+        """Send a request; return the parsed body. Raises Refused."""
+
+    async def get(self, path: str, **query: str) -> Any:
+        """GET."""
+        return await self.send("GET", path, query=query)
+
+    async def create(self, path: str, body: dict[str, Any], **query: str) -> Any:
+        """POST."""
+        return await self.send("POST", path, body, query=query)
+
+    async def replace(self, path: str, body: dict[str, Any], **query: str) -> Any:
+        """PUT."""
+        return await self.send("PUT", path, body, query=query)
+
+    async def patch(self, path: str, body: Any, kind: str = "merge", **query: str) -> Any:
+        """PATCH."""
+        return await self.send("PATCH", path, body, query=query, headers={"content-type": MEDIA[kind]})
+
+    async def delete(self, path: str, body: dict[str, Any] | None = None, **query: str) -> Any:
+        """DELETE."""
+        return await self.send("DELETE", path, body, query=query)
+
+
+class Client(Requests):
     """Talks to a fresh API server in memory."""
 
     def __init__(self, **options: Any) -> None:
@@ -71,26 +108,6 @@ class Client:
         if answer.status >= 400:
             raise Refused(parsed if isinstance(parsed, dict) else {"message": parsed, "code": answer.status})
         return parsed
-
-    async def get(self, path: str, **query: str) -> Any:
-        """GET."""
-        return await self.send("GET", path, query=query)
-
-    async def create(self, path: str, body: dict[str, Any], **query: str) -> Any:
-        """POST."""
-        return await self.send("POST", path, body, query=query)
-
-    async def replace(self, path: str, body: dict[str, Any], **query: str) -> Any:
-        """PUT."""
-        return await self.send("PUT", path, body, query=query)
-
-    async def patch(self, path: str, body: Any, kind: str = "merge", **query: str) -> Any:
-        """PATCH."""
-        return await self.send("PATCH", path, body, query=query, headers={"content-type": MEDIA[kind]})
-
-    async def delete(self, path: str, body: dict[str, Any] | None = None, **query: str) -> Any:
-        """DELETE."""
-        return await self.send("DELETE", path, body, query=query)
 
     async def watch(self, path: str, **query: str) -> Watch:
         """Start a watch."""

@@ -1,0 +1,1 @@
+"""One suite for two API servers: what the real one does is right."""
