@@ -133,8 +133,6 @@ ROLES = {
         create authorization.k8s.io: localsubjectaccessreviews
         rw rbac.authorization.k8s.io: rolebindings,roles
     """,
-    # Upstream's controllers use one service account and role each; the lab's share one identity.
-    "isthmus-lab:controllers": "* *: *\n get /*",
     "view": "",
     "edit": "",
     "admin": "",
@@ -153,7 +151,6 @@ BINDINGS = {
     "system:public-info-viewer": ("Group", "system:authenticated", "system:unauthenticated"),
     "system:monitoring": ("Group", "system:monitoring"),
     "system:kube-controller-manager": ("User", "system:kube-controller-manager"),
-    "isthmus-lab:controllers": ("User", "system:kube-controller-manager"),
     "system:kube-scheduler": ("User", "system:kube-scheduler"),
     "system:volume-scheduler": ("User", "system:kube-scheduler"),
     "system:node-proxier": ("User", "system:kube-proxy"),
