@@ -17,7 +17,7 @@ from federation.clock import Clock
 from federation.controllers.commitment import Commitment
 from federation.controllers.connection import Connection
 from federation.decisions import placement
-from federation.decisions.admission import tightened_affinity
+from federation.decisions.admission import loosened, tightened_affinity
 from federation.decisions.candidate import chaperon_for
 from federation.decisions.eligibility import obstacle
 from federation.decisions.feedback import ended_patch, waiting_patch
@@ -84,10 +84,11 @@ class Placement:
         node = self._nodes.get("", target.node_name)
         reason = ""
         if proxy is not None and proxy.manifest is not None:
-            reason = obstacle(proxy.manifest["spec"], node) if node else "its virtual node is not there yet"
+            spec = loosened(proxy.manifest["spec"]) if proxy.ungated_at else proxy.manifest["spec"]
+            reason = obstacle(spec, node) if node else "its virtual node is not there yet"
             reason = reason or self._refusal(proxy, target.node_name)
         chaperons = connection.chaperons.by("parent", f"{key[0]}/{key[1]}")
-        return TargetView(target.node_name, target.finalizer, reason, connection.trouble, tuple(chaperons))
+        return TargetView(target.name, target.node_name, target.finalizer, reason, connection.trouble, tuple(chaperons))
 
     def _refusal(self, proxy: ProxyPod, node_name: str) -> str:
         message, until = self._refusals.get((proxy.uid, node_name), ("", self._clock()))

@@ -161,6 +161,24 @@ def tightened_affinity(spec: Manifest, nodes: Sequence[str]) -> Manifest:
     return _narrowed(spec, [{"key": names.HOSTNAME, "operator": "In", "values": sorted(nodes)}])
 
 
+def loosened(spec: Manifest) -> Manifest:
+    """Return the spec without what `tightened_affinity` added: what the proxy asked for when it was gated."""
+    affinity = copy.deepcopy(spec.get("affinity") or {})
+    required = (affinity.get("nodeAffinity") or {}).get(_REQUIRED) or {}
+    terms = []
+    for term in required.get("nodeSelectorTerms") or []:
+        *others, last = term.get("matchExpressions") or [{}]
+        if (last.get("key"), last.get("operator")) != (names.HOSTNAME, "In"):
+            return spec  # not tightened by us
+        if others or term.get("matchFields"):
+            terms.append(term | {"matchExpressions": others})
+    if terms:
+        required["nodeSelectorTerms"] = terms
+    elif required:
+        del affinity["nodeAffinity"][_REQUIRED]
+    return spec | {"affinity": affinity}
+
+
 def _narrowed(spec: Manifest, alternatives: list[Manifest]) -> Manifest:
     """Return `spec.affinity` whose required node terms also ask for one of these expressions."""
     affinity: Manifest = copy.deepcopy(spec.get("affinity") or {})

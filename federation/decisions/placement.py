@@ -21,12 +21,13 @@ EXPLAIN_AFTER = timedelta(seconds=2)  # in the ordinary case a pod is bound befo
 
 @dataclass(frozen=True, slots=True)
 class TargetView:
-    """One target as this proxy sees it.
+    """One target as this proxy sees it; `name` is what people call it.
 
     `obstacle` says why it may not be asked (selector, taint, ...), `trouble` why it cannot be reached right now;
     both empty in the good case. `chaperons` are those that name this proxy as their parent, of any uid.
     """
 
+    name: str
     node_name: str
     finalizer: str
     obstacle: str
@@ -283,5 +284,5 @@ def waiting_message(targets: tuple[TargetView, ...], own: dict[str, Chaperon | N
             reason = "not asked yet"
         else:
             reason = chaperon.refusal or ("reserved" if chaperon.is_reserved else "asked, no answer yet")
-        parts.append(f"{target.node_name}: {reason}")
+        parts.append(f"{target.name}: {reason}")
     return "; ".join(parts)

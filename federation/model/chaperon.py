@@ -49,7 +49,8 @@ class Chaperon:
         """Why the target's scheduler has no node for it; empty where it has, or has not answered."""
         for condition in self.status.get("conditions") or []:
             if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-                return str(condition.get("message") or condition.get("reason") or "")
+                message = str(condition.get("message") or condition.get("reason") or "")
+                return message.partition(" preemption: ")[0]  # what follows repeats it for preemption
         return ""
 
 

@@ -114,7 +114,7 @@ def chaperon(
 
 def target(name: str, *chaperons: Chaperon, obstacle: str = "", trouble: str = "") -> TargetView:
     """A target as the proxy sees it; its virtual node is `name`, its finalizer `f-<name>`."""
-    return TargetView(name, f"{names.PREFIX}{name}", obstacle, trouble, chaperons)
+    return TargetView(name, name, f"{names.PREFIX}{name}", obstacle, trouble, chaperons)
 
 
 def finalizers(*targets: str) -> tuple[str, ...]:

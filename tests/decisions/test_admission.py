@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from federation import names
 from federation.admission.review import proxy_of
-from federation.decisions.admission import admit, restore, tightened_affinity
+from federation.decisions.admission import admit, loosened, restore, tightened_affinity
 from federation.decisions.candidate import chaperon_for, pod_of
 from federation.decisions.eligibility import obstacle
 from federation.model.pod import pinned_nodes
@@ -158,6 +158,16 @@ def test_without_reservation_other_namespaces_targets_are_ruled_out() -> None:
         assert (obstacle(spec, SchedulingNode(labels=labels, **node)) == "") == fits
     assert "schedulingGates" not in spec
     assert "affinity" not in candidate(admitted(pod))
+
+
+def test_M1_what_tightening_added_can_be_taken_off_again() -> None:
+    term = {"matchExpressions": [{"key": "region", "operator": "In", "values": ["eu"]}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    affinities: list[dict[str, Any]] = [{}, {"nodeAffinity": required}]
+    for affinity in affinities:
+        spec = {"affinity": tightened_affinity({"affinity": affinity}, ["a"])}
+        assert (loosened(spec)["affinity"].get("nodeAffinity") or {}) == (affinity.get("nodeAffinity") or {})
+    assert loosened({"affinity": {"nodeAffinity": required}}) == {"affinity": {"nodeAffinity": required}}
 
 
 labels = st.dictionaries(st.sampled_from(["a", "b", "kubernetes.io/arch"]), st.sampled_from(["x", "y"]))
