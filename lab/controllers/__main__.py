@@ -50,7 +50,7 @@ def main() -> int:
         parser.add_argument(f"--{flag}", help="accepted, not used")
     arguments = parser.parse_args()
     logger.remove()
-    logger.add(sys.stderr, diagnose=False)
+    logger.add(sys.stderr, diagnose=False, format="{time:HH:mm:ss.SSS} {level: <7} {message} {extra}")
     try:
         asyncio.run(_until_told(arguments.kubeconfig, arguments.root_ca_file.read_text()))
     except (OSError, BadKubeconfig) as error:

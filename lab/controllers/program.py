@@ -10,11 +10,14 @@ from loguru import logger
 
 from federation.kube.api import Api
 from federation.kube.resources import (
+    CLUSTER_ROLES,
     CONFIG_MAPS,
     CUSTOM_RESOURCE_DEFINITIONS,
     DEPLOYMENTS,
     JOBS,
+    LEASES,
     NAMESPACES,
+    NODES,
     PODS,
     REPLICA_SETS,
     SERVICE_ACCOUNTS,
@@ -23,20 +26,27 @@ from federation.kube.resources import (
 from federation.kube.store import Key, Store
 from federation.kube.watch import follow
 from federation.kube.workqueue import Workqueue
+from lab.controllers.cluster_roles import ClusterRoleAggregation
 from lab.controllers.deployment import DeploymentController
 from lab.controllers.expectations import Expectations
 from lab.controllers.garbage import GarbageCollector
 from lab.controllers.job import JobController, OrphanedPods
 from lab.controllers.job_rules import is_tracked
 from lab.controllers.namespaces import NamespaceController
+from lab.controllers.node_lifecycle import NodeLifecycle
+from lab.controllers.node_rules import readiness
 from lab.controllers.objects import controller_of, controller_uids
+from lab.controllers.pod_garbage import PodGarbage
 from lab.controllers.recorder import Recorder
 from lab.controllers.replica_set import ReplicaSetController
 from lab.controllers.service_accounts import ROOT_CA_NAME, DefaultServiceAccount, RootCertificates
+from lab.controllers.taint_eviction import TaintEviction
 from lab.controllers.ttl import TtlAfterFinished
 
 Manifest = dict[str, Any]
 Queue = Workqueue[Key]
+
+NODE_LEASES = "kube-node-lease"
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,8 @@ class Program:
         self._namespaces(root_certificate)
         self._jobs()
         self._deployments()
+        self._nodes()
+        self._roles()
         self._follow(CUSTOM_RESOURCE_DEFINITIONS).subscribe(lambda *_: self._garbage.poke())
 
     async def run(self) -> None:
@@ -76,7 +88,9 @@ class Program:
 
     def _follow(self, resource: Resource) -> Store[Manifest]:
         if resource not in self._stores:
-            self._stores[resource] = Store(lambda manifest: manifest, {"controller": controller_uids})
+            self._stores[resource] = Store(
+                lambda manifest: manifest, {"controller": controller_uids, "node": _node_names}
+            )
         return self._stores[resource]
 
     def _queue(self, name: str, reconcile: Callable[[Key], Any], workers: int = 8) -> Queue:
@@ -101,6 +115,39 @@ class Program:
             namespaces.subscribe(_adds(queue))
         accounts.subscribe(lambda key, _, __: account.add(("", key[0])) if key[1] == "default" else None)
         config_maps.subscribe(lambda key, _, __: certificate.add(("", key[0])) if key[1] == ROOT_CA_NAME else None)
+
+    def _nodes(self) -> None:
+        nodes, pods, leases = self._follow(NODES), self._follow(PODS), self._follow(LEASES)
+        seconds, now = self._clocks.seconds, self._clocks.now
+        lifecycle = NodeLifecycle(self._api, nodes, leases, pods, seconds, now)
+        health = self._queue("node-lifecycle", lifecycle.reconcile)
+        nodes.subscribe(_adds(health))
+        leases.subscribe(lambda key, _, __: health.add(("", key[1])) if key[0] == NODE_LEASES else None)
+        eviction = self._queue("taint-eviction", TaintEviction(self._api, nodes, pods, now).reconcile)
+        pods.subscribe(_adds(eviction))
+
+        def node_changed(key: Key, old: Manifest | None, new: Manifest | None) -> None:
+            if readiness(old or {}) != readiness(new or {}):
+                for other in nodes.keys():  # noqa: SIM118  # whether anybody is evicted depends on all of them
+                    health.add(other)
+            if _taints(old) != _taints(new):
+                for pod in pods.by("node", key[1]):
+                    eviction.add((pod["metadata"]["namespace"], pod["metadata"]["name"]))
+
+        nodes.subscribe(node_changed)
+        garbage = self._queue("pod-garbage", PodGarbage(self._api, nodes, pods, seconds, now).reconcile)
+        garbage.add(("", "sweep"))
+
+    def _roles(self) -> None:
+        roles = self._follow(CLUSTER_ROLES)
+        queue = self._queue("cluster-roles", ClusterRoleAggregation(self._api, roles).reconcile)
+
+        def changed(_key: Key, _old: Manifest | None, _new: Manifest | None) -> None:
+            for role in roles.values():
+                if role.get("aggregationRule"):
+                    queue.add(("", role["metadata"]["name"]))
+
+        roles.subscribe(changed)
 
     def _deployments(self) -> None:
         deployments, replica_sets = self._follow(DEPLOYMENTS), self._follow(REPLICA_SETS)
@@ -141,6 +188,15 @@ class Program:
 
         jobs.subscribe(job_gone)
         pods.subscribe(pod_changed)
+
+
+def _node_names(manifest: Manifest) -> list[str]:
+    name = (manifest.get("spec") or {}).get("nodeName")
+    return [name] if isinstance(name, str) else []
+
+
+def _taints(node: Manifest | None) -> list[Manifest]:
+    return ((node or {}).get("spec") or {}).get("taints") or []
 
 
 def _adds(queue: Queue) -> Callable[[Key, Any, Any], None]:

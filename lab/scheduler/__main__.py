@@ -53,7 +53,7 @@ def main() -> int:
     parser.add_argument("--leader-elect", help="accepted, there is one of us")
     arguments = parser.parse_args()
     logger.remove()
-    logger.add(sys.stderr, diagnose=False)
+    logger.add(sys.stderr, diagnose=False, format="{time:HH:mm:ss.SSS} {level: <7} {message} {extra}")
     try:
         configuration = load(arguments.config)
     except BadConfiguration as error:
