@@ -6,12 +6,15 @@ kubelet decides that and marks the Node object.
 
 import json
 import sys
+from pathlib import Path
 
 from federation.kube.resources import NODES
 from lab.construction import Cluster, Construction, lab_program
 from lab.identities import KUBELET_USER
 from lab.pki import write_private
 from lab.waiting import Manifest, until_object
+
+CONTAINERS_CONF = Path(__file__).resolve().with_name("containers.conf")
 
 READY_SECONDS = 60
 
@@ -59,5 +62,6 @@ def _configuration(lab: Construction, cluster: Cluster) -> dict[str, object]:
         # Keys and tokens of the lab are nothing that a container should find.
         "hidden": [str(lab.directory.root)],
         # A job's Python scripts run with the interpreter that runs the lab.
-        "visible": [sys.prefix],
+        "visible": [sys.prefix, str(CONTAINERS_CONF)],
+        "environment": {"CONTAINERS_CONF": str(CONTAINERS_CONF)},
     }
