@@ -66,7 +66,8 @@ async def serve_node(api: Api, settings: Config, node: Node, shop: Workshop) -> 
     shared = Shared(
         api, node.name, shop, recorder, settings.back_off, allocatable(node), root, settings.volume_refresh_seconds
     )
-    agent = NodeAgent(api, shared)
+    gone = asyncio.Event()
+    agent = NodeAgent(api, shared, gone)
     identity = Identity(node.tls_cert_file, node.tls_private_key_file, settings.client_ca_file)
     application = NodeServer(agent).application(Access(api, node.name))
     async with listening(application, identity, node.port) as port, asyncio.TaskGroup() as group:
@@ -74,6 +75,7 @@ async def serve_node(api: Api, settings: Config, node: Node, shop: Workshop) -> 
             api,
             node,
             port,
+            gone,
             lease_seconds=settings.lease_seconds,
             status_seconds=settings.node_status_seconds,
         )

@@ -34,12 +34,14 @@ class Image:
 
 
 _BUILD = ("buildah",)
+# What a real buildah needs where it may not mount overlays or make cgroups: always works, and is fast enough here.
+_BUILD_SETTINGS = {"STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot"}
 
 CATALOGUE: tuple[Image, ...] = (
     Image("pause", entrypoint=("sleep", "infinity")),
-    Image("gitlab-runner*", ("gitlab-runner",), ("run",), commands=("gitlab-runner", *_BUILD)),
-    Image("buildah*", command=("bash",), commands=_BUILD),
-    Image("buildah/*", command=("bash",), commands=_BUILD),
+    Image("gitlab-runner*", ("gitlab-runner",), ("run",), _BUILD_SETTINGS, commands=("gitlab-runner", *_BUILD)),
+    Image("buildah*", (), ("bash",), _BUILD_SETTINGS, commands=_BUILD),
+    Image("buildah/*", (), ("bash",), _BUILD_SETTINGS, commands=_BUILD),
     Image("skopeo/*", entrypoint=("skopeo",)),
     Image("skopeo", entrypoint=("skopeo",)),
     Image("python", command=("python3",)),

@@ -24,10 +24,10 @@ _RETRY_SECONDS = 1.0
 
 
 class NodeAgent:
-    """All pods of one node."""
+    """All pods of one node. Sets `gone` when the Node object disappears."""
 
-    def __init__(self, api: Api, shared: Shared) -> None:
-        self._api, self._shared = api, shared
+    def __init__(self, api: Api, shared: Shared, gone: asyncio.Event) -> None:
+        self._api, self._shared, self._gone = api, shared, gone
         self._store: Store[Manifest] = Store(lambda manifest: manifest)
         self._nodes: Store[Manifest] = Store(lambda manifest: manifest)
         self._pods: dict[str, Pod] = {}  # by UID
@@ -54,7 +54,7 @@ class NodeAgent:
             await self._store.synced.wait()
             await asyncio.to_thread(self._remove_orphans)
             self._store.subscribe(self._take)
-            self._nodes.subscribe(lambda key, old, new: self._changed.set())
+            self._nodes.subscribe(self._see_node)
             while True:
                 self._changed.clear()
                 await self._admit(group)
@@ -67,6 +67,11 @@ class NodeAgent:
                 pod.forget()
         if new is not None and (pod := self._pods.get(new["metadata"]["uid"])):
             pod.update(new)
+        self._changed.set()
+
+    def _see_node(self, _: Key, old: Manifest | None, new: Manifest | None) -> None:
+        if old is not None and new is None:
+            self._gone.set()
         self._changed.set()
 
     async def _admit(self, group: asyncio.TaskGroup) -> None:

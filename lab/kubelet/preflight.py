@@ -25,7 +25,14 @@ async def check(root: Path) -> None:
     place = root / "preflight"
     place.mkdir(parents=True, exist_ok=True)
     view = steps(
-        Machine.look(), hostname="preflight", host_aliases=(), scripts={}, visible=(), hidden=(root,), volumes=()
+        Machine.look(),
+        hostname="preflight",
+        host_aliases=(),
+        scripts={},
+        packages=(),
+        visible=(),
+        hidden=(root,),
+        volumes=(),
     )
     order = {
         "do": "run",
@@ -44,7 +51,7 @@ async def check(root: Path) -> None:
     }
     try:
         process = await processes.start(order, has_stdin=False)
-        await process.exit_code
+        await process.wait()
     except (processes.StartFailed, OSError) as error:
         raise Unable(
             f"containers need user and mount namespaces, and this machine gives none: {error}{_advice()}"

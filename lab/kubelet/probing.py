@@ -140,7 +140,7 @@ async def _execute(run: Run, command: list[str]) -> str:
         assert process.stdout is not None
         async for piece in chunks(process.stdout.fileno()):
             output = (output + piece)[:_OUTPUT_BYTES_MAX]
-        code = await process.exit_code
+        code = await process.wait()
     finally:
         process.end()
         close(process)

@@ -29,20 +29,24 @@ class StartFailed(Exception):
 
 
 class Process:
-    """A started container or exec. `exit_code` becomes done when it has ended."""
+    """A started container or exec."""
 
     def __init__(self, launcher: "subprocess.Popen[bytes]", pid: int, terminal: int | None) -> None:
         self._launcher = launcher
         self.pid = pid
         self.terminal = terminal  # the descriptor of its terminal's other end, for the caller to close
         self._pidfd = os.pidfd_open(pid) if _exists(pid) else -1
-        self.exit_code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._exit_code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._launcher_fd = os.pidfd_open(launcher.pid)
         asyncio.get_running_loop().add_reader(self._launcher_fd, self._reap)
 
+    async def wait(self) -> int:
+        """The exit code, once it has ended; many may wait, and each may stop waiting."""
+        return await asyncio.shield(self._exit_code)
+
     def signal(self, number: int) -> None:
         """Send a signal to the first process, if it is still there."""
-        if self._pidfd < 0 or self.exit_code.done():
+        if self._pidfd < 0:
             return
         try:
             signal.pidfd_send_signal(self._pidfd, number)
@@ -51,7 +55,7 @@ class Process:
 
     def end(self) -> None:
         """Kill it with all it started; with `exec` the launcher takes its process along."""
-        if not self.exit_code.done():
+        if not self._exit_code.done():
             self.signal(signal.SIGKILL)
             self._launcher.kill()
 
@@ -77,7 +81,7 @@ class Process:
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
-        self.exit_code.set_result(128 - code if code < 0 else code)
+        self._exit_code.set_result(128 - code if code < 0 else code)
 
 
 async def start(order: Mapping[str, Any], *, has_stdin: bool) -> Process:

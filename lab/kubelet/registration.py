@@ -19,14 +19,15 @@ _RETRY_SECONDS = 1.0
 
 
 class Registration:
-    """The standing of one node with its API server. `registered` is set once it is known there."""
+    """The standing of one node with its API server. Whoever sees the Node object disappear sets `gone`."""
 
-    def __init__(self, api: Api, node: Node, port: int, *, lease_seconds: float, status_seconds: float) -> None:
-        self._api, self._node, self._port = api, node, port
+    def __init__(
+        self, api: Api, node: Node, port: int, gone: asyncio.Event, *, lease_seconds: float, status_seconds: float
+    ) -> None:
+        self._api, self._node, self._port, self._gone = api, node, port, gone
         self._lease_seconds, self._status_seconds = lease_seconds, status_seconds
         self._since = datetime.now(UTC)
         self._machine_id = str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{node.name}.{platform.node()}"))
-        self.registered = asyncio.Event()
 
     async def run(self) -> None:
         """Stay registered until cancelled."""
@@ -46,8 +47,17 @@ class Registration:
                 status_due = 0.0
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
-                self.registered.set()
-                await asyncio.sleep(self._lease_seconds)
+                if await self._is_gone_within(self._lease_seconds):
+                    status_due = 0.0
+
+    async def _is_gone_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._gone.wait()
+        except TimeoutError:
+            return False
+        self._gone.clear()
+        return True
 
     async def _register(self) -> str:
         wanted = node_object(self._node, f"{platform.system().lower()}/{platform.machine()}")

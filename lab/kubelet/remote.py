@@ -34,7 +34,7 @@ async def execute(request: web.Request, run: Run) -> web.StreamResponse:
     channels.terminal = process.terminal
     try:
         if await _join(channels, process):
-            await channels.finish(exec_exit(process.exit_code.result()))
+            await channels.finish(exec_exit(await process.wait()))
     finally:
         channels.terminal = None
         process.end()
@@ -86,7 +86,7 @@ async def _ended(process: Process, writers: set["asyncio.Task[None]"]) -> None:
 
     Something it left running may hold its output open: that is waited for only a little.
     """
-    await asyncio.wait({asyncio.ensure_future(process.exit_code)})
+    await process.wait()
     await asyncio.wait(writers, timeout=1.0)
 
 

@@ -67,7 +67,7 @@ class Run:
                 for stream, pipe in (("stdout", self.process.stdout), ("stderr", self.process.stderr)):
                     if pipe is not None:
                         group.create_task(self._keep(stream, pipe.fileno()))
-                code = await self.process.exit_code
+                code = await self.process.wait()
         finally:
             self._close()
         then(self, code)

@@ -3,6 +3,7 @@
 Each node has its own port and certificate, since the API server addresses a node by its port alone.
 """
 
+import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -81,10 +82,11 @@ class NodeServer:
         query = _query(request)
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         await response.prepare(request)
-        async for piece in log.read(query, follow=request.query.get("follow") == "true"):
-            if piece:
-                await response.write(piece)
-        await response.write_eof()
+        with contextlib.suppress(ConnectionError):  # the client may go at any time
+            async for piece in log.read(query, follow=request.query.get("follow") == "true"):
+                if piece:
+                    await response.write(piece)
+            await response.write_eof()
         return response
 
     async def _exec(self, request: web.Request) -> web.StreamResponse:

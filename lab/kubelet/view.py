@@ -58,6 +58,7 @@ def steps(
     hostname: str,
     host_aliases: Iterable[Mapping[str, Any]],
     scripts: Mapping[str, str],
+    packages: Iterable[Path],
     visible: Iterable[Path],
     hidden: Iterable[Path],
     volumes: Sequence[Placed],
@@ -66,7 +67,7 @@ def steps(
     result: list[Step] = []
     for name, link in machine.directories.items():
         result.append(_link(name, link) if link is not None else _bind(Path("/") / name))
-    result += [_bind(Path("/etc")), {"do": "open", "target": "/etc", "without": [*_PRIVATE, *_REWRITTEN]}]
+    result += [_bind(Path("/etc")), {"do": "overlay", "target": "/etc", "without": [*_PRIVATE, *_REWRITTEN]}]
     result += [_file("/etc/hostname", f"{hostname}\n"), _file("/etc/resolv.conf", machine.resolv_conf)]
     result.append(_file("/etc/hosts", machine.hosts + _aliases(hostname, host_aliases)))
     result += [{"do": "dev"}, _bind(Path("/sys"))]
@@ -75,8 +76,9 @@ def steps(
     if scripts:
         result.append({"do": "open", "target": commands.PLACE, "without": list(scripts)})
         result += [_file(f"{commands.PLACE}/{name}", text, mode=0o755) for name, text in scripts.items()]
-    result += [_bind(path) for path in visible if not _is_seen(path, machine)]
+    result += [_bind(path) for path in packages if not _is_seen(path, machine)]
     result += [{"do": "hide", "target": str(path)} for path in hidden]
+    result += [_bind(path) for path in visible if not _is_seen(path, machine)]
     result += [_place(volume) for volume in volumes]
     return result
 

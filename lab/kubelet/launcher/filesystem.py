@@ -8,6 +8,7 @@ A step is a dict with `do`:
 - `bind`: `source` (a host path) appears at `target`; `read_only`; skipped if `optional` and the source is not there;
 - `tmpfs`: an empty directory with `mode`;
 - `open`: the read-only directory `target` becomes writable for new entries; those it has are kept, except `without`;
+- `overlay`: the same, and what it has can be changed too, where the kernel lets us (else it is as with `open`);
 - `link`: a symbolic link at `target` to `to`; `file`: `text` with `mode` at `target`;
 - `hide`: the directory `target`, if it is there, looks empty; `dev`: what Linux programs expect at /dev.
 
@@ -15,7 +16,7 @@ A mount point inside a read-only tree needs no step: its parents are opened as f
 """
 
 # pathlib would add a tenth to the start-up time of every container:
-# ruff: noqa: PTH101, PTH102, PTH106, PTH110, PTH112, PTH120, PTH123, PTH208, PTH211
+# ruff: noqa: PTH101, PTH102, PTH106, PTH108, PTH110, PTH112, PTH114, PTH120, PTH123, PTH208, PTH211
 
 import contextlib
 import errno
@@ -29,6 +30,7 @@ from lab.kubelet.launcher import kernel
 Step = dict[str, Any]
 
 _OLD_ROOT = "/.host"
+_UPPER = "/.changes"
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "fuse")
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -84,6 +86,8 @@ def _carry_out(step: Step, source: int | None, devices: dict[str, int]) -> None:
             kernel.mount("isthmus", target, "tmpfs", kernel.MS_NODEV, f"mode={step.get('mode', 0o755):o}")
         case "open":
             open_directory(target, step.get("without", ()))
+        case "overlay":
+            overlay_directory(target, step.get("without", ()))
         case "link":
             _make_directory(os.path.dirname(target))
             with contextlib.suppress(FileExistsError):
@@ -91,7 +95,7 @@ def _carry_out(step: Step, source: int | None, devices: dict[str, int]) -> None:
         case "file":
             _write(target, step["text"], step.get("mode", 0o644))
         case "hide" if os.path.isdir(target):
-            kernel.mount("isthmus", target, "tmpfs", kernel.MS_NODEV, "mode=0000,size=4k")
+            kernel.mount("isthmus", target, "tmpfs", kernel.MS_NODEV, "mode=0755")
         case "hide":
             return
         case "dev":
@@ -152,6 +156,31 @@ def open_directory(path: str, without: Iterable[str]) -> None:
     for name in sorted(set(os.listdir(original)) - set(without)):
         _keep(original, name, f"{path}/{name}")
     os.close(original)
+
+
+def overlay_directory(path: str, without: Iterable[str]) -> None:
+    """Let `path` be changed in memory, without the entries `without`."""
+    _make_directory(_UPPER)
+    kernel.mount("isthmus", _UPPER, "tmpfs", kernel.MS_NODEV, "mode=0755")
+    for name in ("changed", "work"):
+        os.mkdir(f"{_UPPER}/{name}")
+    layers = f"lowerdir={path},upperdir={_UPPER}/changed,workdir={_UPPER}/work,userxattr"
+    try:
+        kernel.mount("isthmus", path, "overlay", kernel.MS_NODEV, layers)
+    except OSError:  # an old kernel, or a file system that cannot be under an overlay
+        open_directory(path, without)
+    else:
+        for name in set(os.listdir(path)) & set(without):
+            _delete(f"{path}/{name}")
+    kernel.detach(_UPPER)
+    os.rmdir(_UPPER)
+
+
+def _delete(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        kernel.mount("isthmus", path, "tmpfs", kernel.MS_NODEV, "mode=0755")
+    else:
+        os.unlink(path)
 
 
 def _keep(directory: int, name: str, target: str) -> None:

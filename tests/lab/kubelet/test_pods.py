@@ -3,6 +3,7 @@
 import asyncio
 
 from federation.kube.resources import EVENTS, NODES, PODS
+from lab.waiting import until_object
 from tests.lab.kubelet.site import FOREIGN_NODE, NODE, Cluster, Manifest, phase_of, pod
 
 
@@ -175,9 +176,13 @@ async def test_a_pod_removed_by_force_is_ended(site: Cluster, place: str) -> Non
 async def test_events_tell_a_pods_story(site: Cluster, place: str) -> None:
     await site.run(pod("told", "true"), place)
     await site.until_phase("told", place, "Succeeded")
-    async with asyncio.timeout(10):
-        while True:
-            events = await site.api.list(EVENTS, place)
-            if {event["reason"] for event in events.items} >= {"Pulled", "Created", "Started"}:
-                return
-            await asyncio.sleep(0.1)
+    reasons = ("Pulled", "Created", "Started")
+    await until_object(
+        site.api,
+        EVENTS,
+        lambda event: event["reason"] in reasons,
+        namespace=place,
+        count=len(reasons),
+        what="the pod's events",
+        seconds=10,
+    )
