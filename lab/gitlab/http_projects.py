@@ -113,6 +113,17 @@ async def get_project(request: web.Request) -> web.Response:
     return web.json_response(project_view(shell_of(request).state.site, project_of(request)))
 
 
+async def update_project(request: web.Request) -> web.Response:
+    project, body = project_of(request, access.API), await parameters(request)
+    shared, timeout = body.boolean("shared_runners_enabled"), body.number("build_timeout")
+    project.shared_runners_enabled = project.shared_runners_enabled if shared is None else shared
+    project.build_timeout_seconds = timeout or project.build_timeout_seconds
+    project.visibility = body.text("visibility", project.visibility)
+    state = shell_of(request).state
+    state.touch_queues(state.runners.values())
+    return web.json_response(project_view(state.site, project))
+
+
 async def delete_project(request: web.Request) -> web.Response:
     project, shell = project_of(request, access.API), shell_of(request)
     projects.delete_project(shell.state, project)
@@ -199,6 +210,7 @@ ROUTES = [
     web.get("/api/v4/projects", list_projects),
     web.post("/api/v4/projects", create_project),
     web.get(in_project(""), get_project),
+    web.put(in_project(""), update_project),
     web.delete(in_project(""), delete_project),
     web.get(in_project("/variables"), list_variables),
     web.post(in_project("/variables"), create_variable),

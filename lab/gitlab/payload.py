@@ -31,9 +31,10 @@ def variables_of(site: Site, job: Job) -> tuple[Variable, ...]:
         *pipeline.variables,
     )
     kept = {variable.key: variable for variable in layers}
-    literal = frozenset(variable.key for variable in kept.values() if variable.raw or variable.file)
-    values = expanded(as_values(kept.values()), literal)
-    return tuple(replace(variable, value=values[variable.key]) for variable in kept.values())
+    # A file's place is known to the runner only: `$CERTIFICATE` in a value stays for it to fill in.
+    texts = [variable for variable in kept.values() if not variable.file]
+    values = expanded(as_values(texts), frozenset(variable.key for variable in texts if variable.raw))
+    return tuple(replace(variable, value=values.get(variable.key, variable.value)) for variable in kept.values())
 
 
 def job_payload(site: Site, job: Job, time_in_queue_seconds: float = 0, queue_size: int = 0) -> Payload:

@@ -49,16 +49,16 @@ class State:
         return next(self._numbers.setdefault(kind, itertools.count(1)))
 
     def project(self, id_or_path: str) -> Project:
-        """A project by number or full path."""
+        """A project by number or full path; the case of a path does not matter, as in GitLab."""
         for project in self.projects.values():
-            if id_or_path in (str(project.id), project.full_path):
+            if id_or_path.lower() in (str(project.id), project.full_path.lower()):
                 return project
         raise NotFound("Project")
 
     def group(self, id_or_path: str) -> Group:
         """A group by number or full path."""
         for group in self.groups.values():
-            if group.kind == "group" and id_or_path in (str(group.id), group.full_path):
+            if group.kind == "group" and id_or_path.lower() in (str(group.id), group.full_path.lower()):
                 return group
         raise NotFound("Group")
 

@@ -95,6 +95,10 @@ async def test_projects_are_found_by_number_and_path_and_listed_by_group(site: S
     await site.call(lambda: client.projects.create({"name": "two", "namespace_id": inner.id}))
     found = await site.call(lambda: client.projects.get("team/in/two"))
     assert found.path_with_namespace == "team/in/two"
+    assert (await site.call(lambda: client.projects.get("Team/In/Two"))).id == found.id
+    found.shared_runners_enabled = False
+    await site.call(found.save)
+    assert not (await site.call(lambda: client.projects.get(found.id))).shared_runners_enabled
     listed = await site.call(lambda: client.groups.get("team").projects.list(include_subgroups=True, get_all=True))
     assert [project.name for project in listed] == ["one", "two"]
     with pytest.raises(gitlab.GitlabCreateError, match="has already been taken"):

@@ -40,6 +40,8 @@ def test_runner_types_have_their_scope() -> None:
     other = projects.create_project(core.state, "other")
     group = projects.create_group(core.state, "team")
     nobody = runners.RunnerSettings()
+    core.project.shared_runners_enabled = False
+    assert core.request(core.runner()) is None
     assert core.request(runners.create(core.state, "group_type", nobody, group=group)) is None
     elsewhere = runners.create(core.state, "project_type", nobody, project=other)
     assert core.request(elsewhere) is None
