@@ -232,7 +232,7 @@ def _unbound(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Ch
         return Plan(tuple(_withdrawals(targets, own)))
     if proxy.gates and reserved:
         return Plan((Ungate(tuple(sorted(reserved))),))
-    if not proxy.gates and (late := [node for node in reserved if _may_bind(own[node])]):
+    if not proxy.gates and (late := [node for node in reserved if _may_bind(proxy, own, node, now)]):
         return Plan((Bind(min(late)),))
     actions = _asking(proxy, who_to_ask(proxy, targets, own, now))
     unwanted = [target for target in targets if target.obstacle]
@@ -248,9 +248,11 @@ def _sticky(proxy: ProxyPod, node_name: str) -> Plan:
     return Plan((Ungate((node_name,)),)) if proxy.is_gated_by_us_alone else Plan()
 
 
-def _may_bind(chaperon: Chaperon | None) -> bool:
-    """Whether a reservation came of asking after the ungate: the scheduler may not be allowed to choose its node."""
-    return chaperon is not None and chaperon.asked_after_ungate and not chaperon.is_terminating
+def _may_bind(proxy: ProxyPod, own: dict[str, Chaperon | None], node: str, now: datetime) -> bool:
+    """Whether to bind to a reserved node ourselves: the scheduler may not choose it, or was given time enough."""
+    chaperon = own[node]
+    was_asked_late = chaperon is not None and chaperon.asked_after_ungate
+    return was_asked_late or (node not in proxy.pinned_nodes and _is_late(proxy, own, now))
 
 
 def _look_again(proxy: ProxyPod, now: datetime) -> float:

@@ -134,6 +134,11 @@ def test_M1_a_late_proxy_without_a_reservation_is_asked_everywhere_and_bound_by_
     assert decide(late, (target("a"), target("b", reserved)), NOW).actions == (Bind("b"),)
 
 
+def test_M1_a_candidate_from_before_the_ungate_that_reserves_late_is_bound_by_us() -> None:
+    late = proxy(gated=False, ungated_at=LATE, pinned=("a",), finalizers=BOTH)
+    assert decide(late, (target("a"), target("b", chaperon(reserved=True))), NOW).actions == (Bind("b"),)
+
+
 def test_M1_a_held_proxy_is_left_to_the_scheduler() -> None:
     early = proxy(gated=False, ungated_at="2026-11-23T11:59:58Z", pinned=("a",), finalizers=BOTH)
     assert not any(isinstance(a, Ask | Bind) for a in decide(early, (target("a"), target("b")), NOW).actions)
