@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from federation.kube.api import Api, connect
+from federation.kube.api import Api, Manifest, connect
 from federation.kube.errors import ApiError
-from federation.kube.resources import CLUSTER_ROLE_BINDINGS, SERVICE_ACCOUNTS
+from federation.kube.resources import CLUSTER_ROLE_BINDINGS, CUSTOM_RESOURCE_DEFINITIONS, SERVICE_ACCOUNTS
 from lab.engines.engine import Engine
 from lab.identities import (
     ADMIN_USER,
@@ -51,11 +51,17 @@ class Site:
         return self.processes.start(f"{self.cluster}.{role}", command, role=role, cluster=self.cluster)
 
 
-async def start_control_plane(site: Site) -> str:
-    """Start everything and return the API server's URL once pods can be created; raises StartFailed."""
+async def start_control_plane(site: Site, kinds: Sequence[Manifest] = ()) -> str:
+    """Start everything and return the API server's URL once pods can be created; raises StartFailed.
+
+    `kinds` are CustomResourceDefinitions to create before the controllers start: the garbage collector looks for new
+    kinds every 30 s only, and until it knows one, nothing of that kind is deleted in the foreground.
+    """
     url = await start_api_server(site)
     async with await connect(site.admin_kubeconfig) as api:
         await _bind_users(api, site.engine)
+        for kind in kinds:
+            await api.create(CUSTOM_RESOURCE_DEFINITIONS, kind)
         others = [_start_controllers(site, url), _start_scheduler(site, url)]
         await until_object(
             api,

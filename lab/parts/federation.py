@@ -9,6 +9,7 @@ import base64
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -49,11 +50,16 @@ def source_user(source: str) -> str:
     return f"isthmus-source-{source}"
 
 
+def kinds() -> list[dict[str, Any]]:
+    """The CustomResourceDefinitions of the federation."""
+    return read(sorted((shipped("deploy") / "crds").glob("*.yaml")))
+
+
 async def start_in_cluster(lab: Construction, cluster: Cluster) -> None:
     """Apply `deploy/` and start the cluster's own programs."""
     is_source = cluster.name == lab.plan.source.name
     deploy = shipped("deploy")
-    paths = [*sorted((deploy / "crds").glob("*.yaml")), *_rights(deploy)]
+    paths = _rights(deploy)
     manifests = read([*paths, deploy / "webhook.yaml"] if is_source else paths)
     await apply(cluster.api, manifests, _understood if lab.plan.engine is EngineName.EMBEDDED else lambda m: m)
     if not is_source:
