@@ -119,8 +119,9 @@ def _validate_binding(manifest: Manifest) -> list[FieldError]:
 def _immutable_role(new: Manifest, old: Manifest) -> list[FieldError]:
     if new["roleRef"] == old["roleRef"]:
         return []
-    name = ",".join(f'"{key}":"{new["roleRef"].get(key, "")}"' for key in ("apiGroup", "kind", "name"))
-    return [wrong("roleRef", "{" + name + "}", "cannot change roleRef")]
+    members = (("APIGroup", "apiGroup"), ("Kind", "kind"), ("Name", "name"))
+    shown = ",".join(f'"{name}":"{new["roleRef"].get(member, "")}"' for name, member in members)
+    return [wrong("roleRef", "{" + shown + "}", "field is immutable")]
 
 
 def _default_webhooks(manifest: Manifest) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from lab.api_server.core.manifest import Manifest, at
 from lab.api_server.core.status import FieldError, required, wrong
-from lab.api_server.kinds.columns import age
+from lab.api_server.kinds.ages import age
 from lab.api_server.kinds.model import COMMON_FIELDS, SCALE, STATUS, Column, Columns, Kind, Strategy, reader
 from lab.api_server.kinds.schema import default, prune
 from lab.api_server.kinds.schema_check import check

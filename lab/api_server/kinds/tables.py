@@ -3,14 +3,9 @@
 from datetime import datetime
 
 from lab.api_server.core.manifest import Manifest
-from lab.api_server.kinds.columns import age
+from lab.api_server.kinds.columns import AGE, NAME
 from lab.api_server.kinds.model import Column, Columns, Kind
 
-NAME_DESCRIPTION = "Name must be unique within a namespace."
-NAME = Column(
-    "Name", lambda manifest, _now: manifest["metadata"].get("name"), format="name", description=NAME_DESCRIPTION
-)
-AGE = Column("Age", lambda manifest, now: age(manifest["metadata"].get("creationTimestamp"), now))
 CREATED = Column("Created At", lambda manifest, _now: manifest["metadata"].get("creationTimestamp"), type="date")
 
 

@@ -82,6 +82,7 @@ def _default_job_spec(spec: Manifest) -> None:
         spec.setdefault("backoffLimit", 6)
     spec.setdefault("completionMode", "NonIndexed")
     spec.setdefault("suspend", False)
+    spec.setdefault("manualSelector", False)
     spec.setdefault("podReplacementPolicy", "Failed" if "podFailurePolicy" in spec else "TerminatingOrFailed")
     for rule in at(spec, "podFailurePolicy", "rules") or []:
         for pattern in rule.get("onPodConditions") or []:

@@ -78,6 +78,10 @@ class TokenRequests:
                 "The object might have been deleted and then recreated"
             )
             raise conflict("", plural, name, why)
+        if kind == "Pod" and found["spec"].get("serviceAccountName") != call.name:
+            raise bad_request(
+                f'cannot bind token for serviceaccount "{call.name}" to pod running with different serviceaccount name.'
+            )
         bound: Manifest = {kind.lower(): {"name": name, "uid": uid_now}}
         node_name = (found.get("spec") or {}).get("nodeName") if kind == "Pod" else None
         node = self._reader.find("nodes", "", node_name) if node_name else None
