@@ -41,8 +41,8 @@ def change(state: State, job: Job, event: JobEvent, reason: str = "") -> None:
         job.queued_at = now
     elif job.status == JobStatus.RUNNING:
         job.started_at = job.contacted_at = now
-    elif job.status in FINISHED:
-        job.finished_at = now
+    job.finished_at = now if job.status in FINISHED else None  # a skipped job may be looked at again
+    if job.status in FINISHED:
         job.failure_reason = reason if job.status == JobStatus.FAILED else ""
 
 
