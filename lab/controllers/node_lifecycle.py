@@ -33,7 +33,7 @@ class _Health:
     """When a node was last heard of, by what sign, and whether its pods have been told that it is not Ready."""
 
     heard_at: float
-    sign: tuple[str, str]
+    sign: tuple[str, str, str]
     are_pods_told: bool = False
 
 
@@ -78,9 +78,12 @@ class NodeLifecycle:
 
     def _hear(self, name: str, node: Manifest) -> _Health:
         lease = self._leases.get("kube-node-lease", name) or {}
+        ready = condition_of(node, "Ready")
+        # The status counts too: a node that says it is Ready again has spoken, heartbeat or not.
         sign = (
             str((lease.get("spec") or {}).get("renewTime")),
-            str(condition_of(node, "Ready").get("lastHeartbeatTime")),
+            str(ready.get("lastHeartbeatTime")),
+            str(ready.get("status")),
         )
         health = self._health.setdefault(name, _Health(self._seconds(), sign))
         if health.sign != sign:

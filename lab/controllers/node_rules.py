@@ -80,8 +80,11 @@ def silenced(node: Manifest, now: datetime) -> list[Manifest]:
     return conditions
 
 
-def evicted_in(pod: Manifest, taints: Collection[Manifest], now: datetime) -> float | None:
-    """Return the seconds until NoExecute taints end a pod (0 or less: now), or None where it may stay."""
+def evicted_in(pod: Manifest, taints: Collection[Manifest], seen_at: datetime, now: datetime) -> float | None:
+    """Return the seconds until NoExecute taints end a pod (0 or less: now), or None where it may stay.
+
+    `seen_at` stands in for a taint's timeAdded, which people who taint by hand leave out.
+    """
     tolerations = pod["spec"].get("tolerations") or []
     left: list[float] = []
     for taint in taints:
@@ -92,6 +95,6 @@ def evicted_in(pod: Manifest, taints: Collection[Manifest], now: datetime) -> fl
             return 0.0
         limits = [float(one["tolerationSeconds"]) for one in matching if one.get("tolerationSeconds") is not None]
         if limits:
-            since = parse_time(taint.get("timeAdded")) or now
+            since = parse_time(taint.get("timeAdded")) or seen_at
             left.append(max(0.0, min(limits)) - (now - since).total_seconds())
     return min(left, default=None)

@@ -21,6 +21,7 @@ class TaintEviction:
         self._nodes = nodes
         self._pods = pods
         self._now = now
+        self._seen: dict[str, tuple[list[Manifest], datetime]] = {}  # by node: its taints, and since when
 
     async def reconcile(self, key: Key) -> float | None:
         """Delete the pod when its time on its node is up; returns when that will be."""
@@ -28,9 +29,17 @@ class TaintEviction:
         node = self._nodes.get("", pod["spec"].get("nodeName") or "") if pod else None
         if pod is None or node is None or is_terminating(pod):
             return None
-        left = evicted_in(pod, (node.get("spec") or {}).get("taints") or [], self._now())
+        taints = (node.get("spec") or {}).get("taints") or []
+        left = evicted_in(pod, taints, self._since(node["metadata"]["name"], taints), self._now())
         if left is None or left > 0:
             return left
         text = "Taint manager: deleting due to NoExecute taint"
         await end_pod(self._api, pod, self._now(), reason="DeletionByTaintManager", message=text)
         return None
+
+    def _since(self, node: str, taints: list[Manifest]) -> datetime:
+        known, since = self._seen.get(node, ([], self._now()))
+        if known != taints:
+            since = self._now()
+        self._seen[node] = (taints, since)
+        return since

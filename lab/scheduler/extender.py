@@ -5,7 +5,7 @@ call has the extender's httpTimeout as a whole. The connection is closed when a 
 extender that holds a bind notices by that.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,8 +98,3 @@ class Extender:
         if isinstance(answer, dict) and answer.get("Error"):
             raise ExtenderError(str(answer["Error"]))
         return answer
-
-
-def passes(extenders: Collection[Extender], pod: Pod) -> list[Extender]:
-    """Return the extenders that want to be asked about a pod."""
-    return [one for one in extenders if one.is_interested(pod)]

@@ -14,6 +14,7 @@ from loguru import logger
 from federation.kube.api import Api
 from federation.kube.errors import ApiError, NotFound
 from federation.kube.resources import PODS
+from lab.scheduler.binding import bind
 from lab.scheduler.cache import Place
 from lab.scheduler.cluster import Cluster
 from lab.scheduler.extender import Extender, ExtenderError
@@ -191,8 +192,7 @@ class Scheduler:
     async def _bind(self, waiting: Waiting, node: str) -> None:
         pod = waiting.pod
         try:
-            if not await self._bind_by_extender(pod, node):
-                await self._bind_ourselves(pod, node)
+            await bind(self._api, self._extenders, pod, node)
         except (ExtenderError, ApiError) as error:
             self._cluster.cache.forget(pod.uid)
             self._cluster.freed()
@@ -204,29 +204,6 @@ class Scheduler:
         if live is None or live.uid != pod.uid:
             self._cluster.cache.forget(pod.uid)
         await self._reports.bound(pod, node)
-
-    async def _bind_by_extender(self, pod: Pod, node: str) -> bool:
-        for extender in self._extenders:
-            if not extender.configuration.bind_verb or not extender.is_interested(pod):
-                continue
-            try:
-                await extender.bind(pod, node)
-            except ExtenderError:
-                if not extender.configuration.is_ignorable:
-                    raise
-            else:
-                return True
-        return False
-
-    async def _bind_ourselves(self, pod: Pod, node: str) -> None:
-        namespace, name = pod.key
-        binding = {
-            "apiVersion": "v1",
-            "kind": "Binding",
-            "metadata": {"name": name, "namespace": namespace, "uid": pod.uid},
-            "target": {"kind": "Node", "name": node},
-        }
-        await self._api.create(PODS, binding, namespace, name=name, subresource="binding")
 
     def _erred(self, waiting: Waiting, message: str) -> None:
         pod = waiting.pod
