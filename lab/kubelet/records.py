@@ -53,6 +53,9 @@ class Terminated:
     container_id: str = ""
 
 
+State = Waiting | Running | Terminated
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One container of a pod, as far as it has come."""
@@ -60,7 +63,7 @@ class Record:
     name: str
     kind: Kind
     image: str = ""
-    state: Waiting | Running | Terminated = Waiting()
+    state: State = Waiting()
     last: Terminated | None = None
     restarts: int = 0
     container_id: str = ""

@@ -14,6 +14,7 @@ from lab.kubelet.records import (
     Record,
     Records,
     Running,
+    State,
     Terminated,
     Waiting,
     containers,
@@ -196,7 +197,7 @@ def _container(pod: Manifest, record: Record) -> Manifest:
     return entry
 
 
-def _state(state: Waiting | Running | Terminated) -> Manifest:
+def _state(state: State) -> Manifest:
     match state:
         case Waiting(reason, message):
             return {"waiting": {"reason": reason, **_text(message)}}

@@ -175,6 +175,29 @@ async def test_logs_are_followed_and_cut(site: Cluster, place: str) -> None:
     assert len(recent.splitlines()) <= 25
 
 
+async def test_probes_decide_readiness_and_life(site: Cluster, place: str) -> None:
+    readiness = {"exec": {"command": ["test", "-e", "/tmp/ready"]}, "periodSeconds": 1}
+    liveness = {"exec": {"command": ["test", "!", "-e", "/tmp/dead"]}, "periodSeconds": 1, "failureThreshold": 1}
+    script = "echo run; trap 'exit 0' TERM; while :; do sleep 0.1; done"
+    container = {"readinessProbe": readiness, "livenessProbe": liveness}
+    await site.run(pod("probed", "sh", "-c", script, container=container, restartPolicy="Always"), place)
+    found = await site.until_phase("probed", place, "Running")
+    assert not found["status"]["containerStatuses"][0]["ready"]
+    assert await execute(site, place, "probed", "touch", "/tmp/ready") == "Success"
+    await site.until("probed", place, lambda pod: bool(pod and pod["status"]["containerStatuses"][0]["ready"]))
+    assert await execute(site, place, "probed", "touch", "/tmp/dead") == "Success"
+    await site.until(
+        "probed", place, lambda pod: bool(pod and pod["status"]["containerStatuses"][0]["restartCount"] == 1)
+    )
+
+
+async def execute(site: Cluster, place: str, name: str, *command: str) -> str:
+    """Run a command in the pod's container; returns the Status' status."""
+    query = urlencode([("command", word) for word in command] + [("output", "1")])
+    frames = await talk(await node_of(site), f"/exec/{place}/{name}/main?{query}", "v5.channel.k8s.io")
+    return str(json.loads(frames[-1][1:])["status"])
+
+
 FLAGS = [("input", "1"), ("output", "1"), ("error", "1")]
 
 
