@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from loguru import logger
+from pydantic import ValidationError
 
 from lab.gitlab.server import serving
 from lab.gitlab.settings import Settings, read_settings
@@ -17,7 +18,11 @@ from lab.gitlab.settings import Settings, read_settings
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m lab.gitlab", description="The lab's GitLab server.")
     parser.add_argument("--config", type=Path, required=True, help="JSON file; fields in lab/gitlab/settings.py")
-    settings = read_settings(parser.parse_args().config)
+    path = parser.parse_args().config
+    try:
+        settings = read_settings(path)
+    except (OSError, ValidationError) as error:
+        parser.exit(1, f"{path}: {error}\n")
     logger.remove()
     logger.add(sys.stderr, format="{time:HH:mm:ss.SSS} {level:<7} {message} {extra}", diagnose=False)
     asyncio.run(_serve(settings))

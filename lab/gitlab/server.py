@@ -112,7 +112,9 @@ async def serving(settings: Settings) -> AsyncIterator[Shell]:
     await runner.setup()
     await web.SockSite(runner, listener).start()
     if settings.port_file:
-        settings.port_file.write_text(f"{port}\n")
+        fresh = settings.port_file.with_name(f".{settings.port_file.name}.new")
+        fresh.write_text(f"{port}\n")
+        fresh.replace(settings.port_file)  # whoever waits for the file never reads half of it
     logger.info("GitLab of the lab is up", url=shell.state.site.url)
     expiry = asyncio.create_task(_expire_for_ever(shell))
     try:

@@ -11,7 +11,8 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Hidden inputs: a message about a missing field would otherwise show the whole file, tokens and all.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class TokenSettings(_Strict):
