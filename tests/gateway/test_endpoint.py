@@ -260,11 +260,13 @@ async def test_kubectl_logs_and_exec_pass_through_a_real_api_server(
     assert "command=cat" in upstream.heads[-1]
 
 
-async def test_kubectl_shows_why_not(proxy: str, kubectl: Kubectl, upstream: Upstream) -> None:
+async def test_kubectl_shows_why_not(proxy: str, kubectl: Kubectl, upstream: Upstream, engine: EngineName) -> None:
     upstream.refusal = (400, b'{"kind":"Status","reason":"BadRequest","message":"container is waiting to start"}')
     code, _, err = await kubectl("logs", proxy)
     assert code == 1
     assert err == 'Error from server (BadRequest): cluster "far-lab": container is waiting to start\n'
     code, _, err = await kubectl("exec", proxy, "--", "true")
     assert code == 1
+    if engine is EngineName.EMBEDDED:
+        return  # refused by WebSocket, kubectl asks again by SPDY, which that API server refuses itself
     assert 'cluster "far-lab": container is waiting to start' in err
