@@ -13,6 +13,7 @@ from federation.kube.resources import (
     CLUSTER_ROLES,
     CONFIG_MAPS,
     CUSTOM_RESOURCE_DEFINITIONS,
+    DAEMON_SETS,
     DEPLOYMENTS,
     JOBS,
     LEASES,
@@ -27,6 +28,7 @@ from federation.kube.store import Key, Store
 from federation.kube.watch import follow
 from federation.kube.workqueue import Workqueue
 from lab.controllers.cluster_roles import ClusterRoleAggregation
+from lab.controllers.daemon_set import DaemonSetController
 from lab.controllers.deployment import DeploymentController
 from lab.controllers.expectations import Expectations
 from lab.controllers.garbage import GarbageCollector
@@ -70,6 +72,7 @@ class Program:
         self._jobs()
         self._deployments()
         self._nodes()
+        self._daemons()
         self._roles()
         self._follow(CUSTOM_RESOURCE_DEFINITIONS).subscribe(lambda *_: self._garbage.poke())
 
@@ -137,6 +140,21 @@ class Program:
         nodes.subscribe(node_changed)
         garbage = self._queue("pod-garbage", PodGarbage(self._api, nodes, pods, seconds, now).reconcile)
         garbage.add(("", "sweep"))
+
+    def _daemons(self) -> None:
+        daemon_sets, nodes, pods = self._follow(DAEMON_SETS), self._follow(NODES), self._follow(PODS)
+        controller = DaemonSetController(self._api, daemon_sets, nodes, pods, self._expectations(PODS))
+        queue = self._queue("daemon-set", controller.reconcile)
+        daemon_sets.subscribe(_adds(queue))
+        pods.subscribe(_adds_owner(queue, "DaemonSet"))
+
+        def node_changed(_key: Key, old: Manifest | None, new: Manifest | None) -> None:
+            labels = [(one or {}).get("metadata", {}).get("labels") for one in (old, new)]
+            if not old or not new or labels[0] != labels[1] or _taints(old) != _taints(new):
+                for key in daemon_sets.keys():  # noqa: SIM118  # a Store, no dict
+                    queue.add(key)
+
+        nodes.subscribe(node_changed)
 
     def _roles(self) -> None:
         roles = self._follow(CLUSTER_ROLES)
