@@ -106,6 +106,15 @@ def _or_exit(act: Callable[[], T]) -> T:
 
 
 def _run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """asyncio.run that takes SIGTERM like Ctrl-C, so that a killed `lab up` ends what it started."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return asyncio.run(coroutine)
+    """asyncio.run that takes SIGTERM like Ctrl-C: both cancel, so that a `lab up` that is told to stop cleans up."""
+
+    async def main() -> T:
+        task = asyncio.ensure_future(coroutine)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        return await task
+
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None

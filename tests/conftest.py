@@ -96,9 +96,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if missing.get("kube") and os.environ.get("ISTHMUS_TEST_REQUIRE_KUBE") == "1":
         raise pytest.UsageError(f"ISTHMUS_TEST_REQUIRE_KUBE is set, but {missing['kube']}")
     left_out = [item for item in items if missing.get(engines.get(item.nodeid, ""))]
-    config.stash[ENGINE_OF] = engines
     config.stash[LEFT_OUT] = Counter(engines[item.nodeid] for item in left_out)
     items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note which engine each test that will run is for."""
+    session.config.stash[ENGINE_OF] = {item.nodeid: name for item in session.items if (name := _engine_of(item))}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -109,12 +113,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     passed = Counter(
         engines[report.nodeid] for report in terminalreporter.getreports("passed") if report.nodeid in engines
     )
+    for name in sorted(left_out):
+        terminalreporter.write_line(f"engine {name}: {left_out[name]} left out: {missing_parts(EngineName(name))}")
     for name in sorted(collected):
-        if left_out[name]:
-            reason = missing_parts(EngineName(name))
-            terminalreporter.write_line(f"engine {name}: {left_out[name]} tests left out: {reason}")
-        else:
-            terminalreporter.write_line(f"engine {name}: collected {collected[name]}, passed {passed[name]}")
+        terminalreporter.write_line(f"engine {name}: collected {collected[name]}, passed {passed[name]}")
 
 
 def _engine_of(item: pytest.Item) -> str:

@@ -36,9 +36,11 @@ async def start_nodes(lab: Construction, cluster: Cluster) -> None:
 
 
 def is_ready(node: Manifest) -> bool:
-    """Whether a Node says it is Ready."""
+    """Whether a Node says it is Ready, and the node-lifecycle controller has seen it: pods can be placed there."""
     conditions = (node.get("status") or {}).get("conditions") or []
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+    taints = node["spec"].get("taints") or []
+    says_so = any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+    return says_so and not any(taint["key"] == "node.kubernetes.io/not-ready" for taint in taints)
 
 
 def _configuration(lab: Construction, cluster: Cluster) -> dict[str, object]:
