@@ -59,7 +59,7 @@ class Scheduler:
             while True:
                 self._cluster.changed.clear()
                 if waiting := self._cluster.queue.pop(self._clock()):
-                    await self._schedule(waiting)
+                    await self._try(waiting)
                     await asyncio.sleep(0)
                 else:
                     await self._pause()
@@ -75,6 +75,13 @@ class Scheduler:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._group.create_task(work)
+
+    async def _try(self, waiting: Waiting) -> None:
+        try:
+            await self._schedule(waiting)
+        except Exception as error:  # noqa: BLE001  # one odd pod must not stop all others; it is logged and retried
+            logger.opt(exception=error).error("scheduling failed on a defect of ours", pod="/".join(waiting.pod.key))
+            self._erred(waiting, f"internal error: {error!r}")
 
     async def _schedule(self, waiting: Waiting) -> None:
         pod = waiting.pod
