@@ -120,7 +120,7 @@ async def test_S6_proxies_of_an_unreachable_target_wait(federation: Federation) 
                 "key": "node.kubernetes.io/unreachable",
                 "operator": "Exists",
                 "effect": "NoExecute",
-                "tolerationSeconds": 1,
+                "tolerationSeconds": 0,
             },
             {"key": "virtual-kubelet.io/provider", "operator": "Exists"},
         ],

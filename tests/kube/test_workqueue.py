@@ -1,0 +1,102 @@
+"""The workqueue: one worker a key, nothing lost, failures back off, wishes for later kept."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from federation.kube.workqueue import Workqueue
+
+
+@asynccontextmanager
+async def running(
+    reconcile: Callable[[str], Awaitable[float | None]], workers: int = 4
+) -> AsyncIterator[Workqueue[str]]:
+    queue = Workqueue("test", reconcile, workers=workers)
+    task = asyncio.create_task(queue.run())
+    try:
+        yield queue
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  # conditions of many shapes
+            await asyncio.sleep(0.005)
+
+
+async def test_a_key_is_worked_on_by_one_worker_and_once_more_if_added_meanwhile() -> None:
+    active: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
+    gate = asyncio.Event()
+
+    async def reconcile(key: str) -> None:
+        active[key] += 1
+        assert active[key] == 1
+        await gate.wait()
+        seen[key] += 1
+        active[key] -= 1
+
+    async with running(reconcile) as queue:
+        queue.add("a")
+        await until(lambda: active["a"] == 1)
+        for _ in range(10):
+            queue.add("a")
+        gate.set()
+        await until(lambda: seen["a"] == 2 and len(queue) == 0)
+        await asyncio.sleep(0.02)
+        assert seen["a"] == 2
+
+
+async def test_no_more_keys_at_once_than_workers() -> None:
+    active = 0
+    most = 0
+
+    async def reconcile(_: str) -> None:
+        nonlocal active, most
+        active += 1
+        most = max(most, active)
+        await asyncio.sleep(0.01)
+        active -= 1
+
+    async with running(reconcile, workers=3) as queue:
+        for number in range(20):
+            queue.add(str(number))
+        await until(lambda: len(queue) == 0)
+    assert most == 3
+
+
+async def test_a_failure_is_tried_again_and_holds_up_nobody_else() -> None:
+    attempts: Counter[str] = Counter()
+
+    async def reconcile(key: str) -> None:
+        attempts[key] += 1
+        if key == "bad" and attempts[key] < 3:
+            raise RuntimeError("not yet")
+
+    async with running(reconcile, workers=1) as queue:
+        queue.add("bad")
+        queue.add("good")
+        await until(lambda: attempts["good"] == 1)
+        await until(lambda: attempts["bad"] == 3)
+
+
+async def test_a_wish_for_later_is_kept_and_an_earlier_one_wins() -> None:
+    times: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    async def reconcile(_: str) -> float | None:
+        times.append(loop.time())
+        return 0.05 if len(times) == 1 else None
+
+    async with running(reconcile) as queue:
+        queue.add("a", after=10)
+        queue.add("a", after=0.05)
+        start = loop.time()
+        await until(lambda: len(times) == 2)
+        assert 0.04 < times[0] - start < 2
+        assert 0.04 < times[1] - times[0] < 2
+        await asyncio.sleep(0.05)
+        assert len(times) == 2, "the ten-second wish was overtaken"
