@@ -113,7 +113,7 @@ class GarbageCollector:
         if record.is_terminating or not record.owners:
             return None
         fates = {owner["uid"]: await self._fate(record, owner) for owner in record.owners}
-        verdict = judge(record, fates, has_dependents=any(self._graph.dependents(uid)))
+        verdict = judge(record, fates, list(self._graph.dependents(uid)))
         if "unknown" in fates.values():
             return _DISCOVERY_SECONDS
         await self._carry_out(record, verdict)

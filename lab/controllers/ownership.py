@@ -6,7 +6,7 @@ for the dependents that block it; one being deleted as orphan first sets its dep
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -114,7 +114,7 @@ class DropOwners:
     uids: tuple[str, ...]
 
 
-def judge(record: Record, fates: dict[str, Fate], *, has_dependents: bool) -> Delete | DropOwners | None:
+def judge(record: Record, fates: Mapping[str, Fate], dependents: Collection[Record] = ()) -> Delete | DropOwners | None:
     """Return what becomes of an object whose owners have these fates. An unknown fate: nothing, look again later."""
     by_fate: dict[Fate, list[str]] = {"solid": [], "waiting": [], "absent": [], "unknown": []}
     for owner in record.owners:
@@ -124,9 +124,11 @@ def judge(record: Record, fates: dict[str, Fate], *, has_dependents: bool) -> De
     gone = tuple(by_fate["absent"] + by_fate["waiting"])
     if by_fate["solid"]:
         return DropOwners(gone) if gone else None
-    if by_fate["waiting"] and has_dependents:
-        # Its dependents are to go before it; circles are broken by no longer holding up the owners.
-        return Delete("Foreground", tuple(by_fate["waiting"]))
+    if by_fate["waiting"] and dependents:
+        # Its dependents are to go before it. Where one of them waits as well this may be a circle, in which everybody
+        # would wait for ever: it is broken by no longer holding up the owners.
+        may_be_circle = any(dependent.waits_for_dependents for dependent in dependents)
+        return Delete("Foreground", tuple(by_fate["waiting"]) if may_be_circle else ())
     if ORPHAN in record.finalizers:
         return Delete("Orphan")
     return Delete("Foreground" if FOREGROUND in record.finalizers else "Background")

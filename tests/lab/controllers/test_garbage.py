@@ -1,5 +1,6 @@
 """Owner references: who goes with whom, on the real garbage collector and on ours."""
 
+import asyncio
 from typing import Any
 
 from federation.kube.errors import NotFound
@@ -103,6 +104,36 @@ async def test_foreground_deletion_waits_for_blockers(plane: Plane, space: str) 
     await plane.api.patch(CONFIG_MAPS, "blocker", {"metadata": {"finalizers": None}}, space)
     await gone(plane, space, "owner")
     await gone(plane, space, "bystander")
+
+
+async def test_foreground_deletion_waits_for_blockers_of_blockers(plane: Plane, space: str) -> None:
+    """S3: a Deployment stays until the last pod of its ReplicaSets is gone."""
+    owner = await add(plane, space, "owner")
+    middle = await add(plane, space, "middle", reference(owner, blockOwnerDeletion=True))
+    await add(plane, space, "leaf", reference(middle, blockOwnerDeletion=True), finalizers=["example.com/hold"])
+    await plane.api.delete(CONFIG_MAPS, "owner", space, propagation="Foreground")
+
+    async def going() -> bool:
+        return bool((await plane.api.get(CONFIG_MAPS, "leaf", space))["metadata"].get("deletionTimestamp"))
+
+    assert await eventually(going, "the leaf going")
+    await asyncio.sleep(1)
+    assert await exists(plane, space, "owner")
+    assert await exists(plane, space, "middle")
+    await plane.api.patch(CONFIG_MAPS, "leaf", {"metadata": {"finalizers": None}}, space)
+    await gone(plane, space, "middle")
+    await gone(plane, space, "owner")
+
+
+async def test_a_circle_of_owners_goes_as_a_whole(plane: Plane, space: str) -> None:
+    first = await add(plane, space, "first")
+    second = await add(plane, space, "second", reference(first, blockOwnerDeletion=True))
+    circle = {"metadata": {"ownerReferences": [reference(second, blockOwnerDeletion=True)]}}
+    await plane.api.patch(CONFIG_MAPS, "first", circle, space)
+    await asyncio.sleep(1)
+    await plane.api.delete(CONFIG_MAPS, "first", space, propagation="Foreground")
+    await gone(plane, space, "first")
+    await gone(plane, space, "second")
 
 
 async def test_orphans_lose_their_owner_and_stay(plane: Plane, space: str) -> None:

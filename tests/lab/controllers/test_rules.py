@@ -1,5 +1,6 @@
 """Pure decisions of the other controllers: ownership, taints, rollouts, roles, time to live."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,29 +24,34 @@ def record(uid: str, *owners: str, finalizers: tuple[str, ...] = (), blocks: boo
     return Record(CONFIG_MAPS, "ns", uid, uid, "1", False, finalizers, references)
 
 
+PLAIN = record("child", "x")
+WAITING = replace(record("child", "x", finalizers=("foregroundDeletion",)), is_terminating=True)
+
+
 @pytest.mark.parametrize(
-    ("fates", "has_dependents", "expected"),
+    ("fates", "dependents", "expected"),
     [
-        ({"a": "solid", "b": "solid"}, False, None),
-        ({"a": "solid", "b": "absent"}, False, DropOwners(("b",))),
-        ({"a": "solid", "b": "waiting"}, False, DropOwners(("b",))),
-        ({"a": "absent", "b": "absent"}, True, Delete("Background")),
-        ({"a": "absent", "b": "waiting"}, False, Delete("Background")),
-        ({"a": "absent", "b": "waiting"}, True, Delete("Foreground", ("b",))),
-        ({"a": "absent", "b": "unknown"}, False, None),
-        ({"a": "solid", "b": "unknown"}, False, None),
+        ({"a": "solid", "b": "solid"}, [], None),
+        ({"a": "solid", "b": "absent"}, [], DropOwners(("b",))),
+        ({"a": "solid", "b": "waiting"}, [], DropOwners(("b",))),
+        ({"a": "absent", "b": "absent"}, [PLAIN], Delete("Background")),
+        ({"a": "absent", "b": "waiting"}, [], Delete("Background")),
+        ({"a": "absent", "b": "waiting"}, [PLAIN], Delete("Foreground")),
+        ({"a": "absent", "b": "waiting"}, [WAITING], Delete("Foreground", ("b",))),
+        ({"a": "absent", "b": "unknown"}, [], None),
+        ({"a": "solid", "b": "unknown"}, [], None),
     ],
 )
 def test_what_becomes_of_an_object_with_two_owners(
-    fates: dict[str, Fate], has_dependents: bool, expected: Delete | DropOwners | None
+    fates: dict[str, Fate], dependents: list[Record], expected: Delete | DropOwners | None
 ) -> None:
-    assert judge(record("x", "a", "b"), fates, has_dependents=has_dependents) == expected
+    assert judge(record("x", "a", "b"), fates, dependents) == expected
 
 
 def test_an_object_keeps_the_way_it_wants_to_be_deleted() -> None:
-    assert judge(record("x", "a", finalizers=("orphan",)), {"a": "absent"}, has_dependents=True) == Delete("Orphan")
+    assert judge(record("x", "a", finalizers=("orphan",)), {"a": "absent"}, [PLAIN]) == Delete("Orphan")
     waiting = record("x", "a", finalizers=("foregroundDeletion",))
-    assert judge(waiting, {"a": "absent"}, has_dependents=False) == Delete("Foreground")
+    assert judge(waiting, {"a": "absent"}) == Delete("Foreground")
 
 
 def test_only_blocking_dependents_hold_up_their_owner() -> None:
