@@ -17,7 +17,8 @@ import yaml
 from loguru import logger
 
 from federation.kube.api import Api, connect
-from lab.kubelet import commands, config, processes
+from federation.kube.errors import BadKubeconfig
+from lab.kubelet import commands, config
 from lab.kubelet.access import Access
 from lab.kubelet.config import Config, Node
 from lab.kubelet.events import Recorder
@@ -109,10 +110,20 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         asyncio.run(_until_told(config.read(arguments.config)))
-    except (Unable, OSError, ValueError, processes.StartFailed) as error:
-        logger.error("the process kubelet cannot run: {error}", error=error)
+    except Exception as error:
+        cause = _first(error)
+        if not isinstance(cause, Unable | BadKubeconfig | OSError | ValueError):
+            raise
+        logger.error("the process kubelet cannot run: {error}", error=cause)
         return 1
     return 0
+
+
+def _first(error: Exception) -> Exception:
+    """What went wrong first: the others of a group are its consequences."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 if __name__ == "__main__":

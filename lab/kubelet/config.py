@@ -108,9 +108,16 @@ class Config(_Part):
 
 
 def read(path: Path) -> Config:
-    """The configuration in the file. Raises pydantic's ValidationError, which names the field, and OSError."""
-    config = Config.model_validate_json(path.read_bytes())
-    return resolve(config, path.parent.resolve())
+    """The configuration in the file. Raises OSError, or ValueError that names the field."""
+    config = resolve(Config.model_validate_json(path.read_bytes()), path.parent.resolve())
+    files = {"kubeconfig": config.kubeconfig, "client_ca_file": config.client_ca_file}
+    for number, node in enumerate(config.nodes):
+        files[f"nodes[{number}].tls_cert_file"] = node.tls_cert_file
+        files[f"nodes[{number}].tls_private_key_file"] = node.tls_private_key_file
+    for field, file in files.items():
+        if not file.is_file():
+            raise ValueError(f"{path}: {field}: there is no file {file}")
+    return config
 
 
 def resolve(config: Config, directory: Path) -> Config:

@@ -30,7 +30,7 @@ class Gathering:
         return Sources(
             config_maps={name: await self._find(CONFIG_MAPS, name, namespace) for name in needs.config_maps},
             secrets={name: await self._find(SECRETS, name, namespace) for name in needs.secrets},
-            tokens={key: await self._token(pod, *key) for key in needs.tokens},
+            tokens={key: token for key in needs.tokens if (token := await self._token(pod, *key)) is not None},
             allocatable=self.allocatable,
         )
 
@@ -40,7 +40,7 @@ class Gathering:
         except NotFound:
             return None
 
-    async def _token(self, pod: Manifest, audience: str, seconds: int) -> str:
+    async def _token(self, pod: Manifest, audience: str, seconds: int) -> str | None:
         now = datetime.now(UTC)
         known = self._tokens.get((audience, seconds))
         if known is not None and now < known.renew_at:
@@ -50,13 +50,14 @@ class Gathering:
         spec: Manifest = {"expirationSeconds": seconds, "boundObjectRef": reference}
         if audience:
             spec["audiences"] = [audience]
-        answer = await self.api.create(
-            SERVICE_ACCOUNTS,
-            {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec},
-            metadata["namespace"],
-            name=pod["spec"].get("serviceAccountName") or "default",
-            subresource="token",
-        )
+        account = pod["spec"].get("serviceAccountName") or "default"
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        try:
+            answer = await self.api.create(
+                SERVICE_ACCOUNTS, request, metadata["namespace"], name=account, subresource="token"
+            )
+        except NotFound:
+            return None
         status = answer["status"]
         expires = parse_time(status["expirationTimestamp"]) or now
         token = _Token(status["token"], now + max((expires - now) * 4 // 5, timedelta(seconds=10)))

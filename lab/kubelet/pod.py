@@ -9,6 +9,7 @@ ended while a process of it runs. A deleted pod's object is removed by this kube
 """
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -68,7 +69,7 @@ class Pod:
         async with asyncio.TaskGroup() as group:
             self.containers = Containers(self.manifest, self._shared, self._gathering, group)
             self._changed = self.containers.changed
-            refresh = group.create_task(self._keep_volumes())
+            refresh = group.create_task(self._volumes.keep_current(self.manifest))
             try:
                 while not self._is_finished:
                     self._changed.clear()
@@ -96,9 +97,6 @@ class Pod:
     async def _step_safely(self) -> datetime | None:
         try:
             return await self._step()
-        except (NotFound, Conflict):
-            self._is_gone = True  # the object went, or another pod has its name now
-            return datetime.now(UTC)
         except ApiError as error:
             logger.warning("pod not brought further", pod=self.manifest["metadata"]["name"], error=str(error)[:300])
             return datetime.now(UTC) + timedelta(seconds=_RETRY_SECONDS)
@@ -145,9 +143,6 @@ class Pod:
             return datetime.now(UTC) + timedelta(seconds=_VOLUME_RETRY_SECONDS)
         self._has_view = True
         return None
-
-    async def _keep_volumes(self) -> None:
-        await self._volumes.keep_current(self.manifest)
 
     async def _follow(self, plan: Plan) -> None:
         assert self.containers is not None, "run makes them"
@@ -200,15 +195,18 @@ class Pod:
     async def _patch(self, wanted: Manifest) -> None:
         metadata = self.manifest["metadata"]
         body = {"metadata": {"uid": self.uid}, "status": wanted}
-        await self._shared.api.patch(
-            PODS, metadata["name"], body, metadata["namespace"], subresource="status", kind="strategic"
-        )
+        name, namespace = metadata["name"], metadata["namespace"]
+        try:
+            await self._shared.api.patch(PODS, name, body, namespace, subresource="status", kind="strategic")
+        except NotFound:
+            self._is_gone = True
 
     async def _delete(self) -> None:
         metadata = self.manifest["metadata"]
-        await self._shared.api.delete(
-            PODS, metadata["name"], metadata["namespace"], uid=self.uid, grace_period_seconds=0
-        )
+        name, namespace = metadata["name"], metadata["namespace"]
+        # Not there any more, or another pod has its name (409 for the UID): either way there is nothing to remove.
+        with contextlib.suppress(NotFound, Conflict):
+            await self._shared.api.delete(PODS, name, namespace, uid=self.uid, grace_period_seconds=0)
 
     async def _wait(self, until: datetime | None) -> None:
         if self._is_finished:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from federation.kube.resources import EVENTS, NODES, PODS
+from federation.kube.resources import EVENTS, NODES, PODS, SECRETS, SERVICE_ACCOUNTS
 from lab.waiting import until_object
 from tests.lab.kubelet.site import FOREIGN_NODE, NODE, Cluster, Manifest, phase_of, pod
 
@@ -186,3 +186,19 @@ async def test_events_tell_a_pods_story(site: Cluster, place: str) -> None:
         what="the pod's events",
         seconds=10,
     )
+
+
+async def test_a_pod_waits_for_its_service_account(site: Cluster, place: str) -> None:
+    """Its absence is no reason to take the pod for gone."""
+    await site.api.create(SERVICE_ACCOUNTS, {"metadata": {"name": "late"}}, place)
+    held = pod("held", "true", serviceAccountName="late", volumes=[{"name": "none", "secret": {"secretName": "none"}}])
+    await site.run(held, place)
+    await site.api.delete(SERVICE_ACCOUNTS, "late", place)
+    await asyncio.sleep(2.5)
+    found = site.pods.get(place, "held")
+    assert found is not None
+    assert phase_of(found) == "Pending"
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "none"}}
+    await site.api.create(SECRETS, secret, place)
+    await site.api.create(SERVICE_ACCOUNTS, {"metadata": {"name": "late"}}, place)
+    await site.until_phase("held", place, "Succeeded")
