@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,12 @@ def _environment(pid: int) -> str:
         return Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
     except OSError:
         return ""
+
+
+async def test_two_labs_run_side_by_side_and_end_one_by_one(plan: LabPlan) -> None:
+    other = replace(plan, directory=plan.directory.with_name("other"))
+    await asyncio.gather(up(plan), up(other))
+    await down(LabDirectory(other.directory))
+    assert not other.directory.exists()
+    assert status(LabDirectory(plan.directory))["ready"]
+    await down(LabDirectory(plan.directory))
