@@ -1,5 +1,6 @@
 """`lab status` for people, within 80 columns."""
 
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -17,6 +18,6 @@ def print_status(facts: dict[str, Any]) -> None:
             typer.echo(f"{service:<16} {facts[service]['url']}")
     typer.echo(f"\n{'ROLE':<20} {'CLUSTER':<16} {'PID':>8}  STATE")
     for process in [*facts["agents"], *facts["processes"]]:
-        alive = "running" if process["alive"] else f"ENDED, see {process['log']}"
+        alive = "running" if process["alive"] else f"ENDED, see logs/{Path(process['log']).name}"
         typer.echo(f"{process['role']:<20} {process['cluster'] or '-':<16} {process['pid']:>8}  {alive}")
     typer.echo("\nkubectl: export KUBECONFIG=" + facts["clusters"][0]["kubeconfig"])

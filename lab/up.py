@@ -52,10 +52,11 @@ async def _start(lab: Construction, clients: AsyncExitStack) -> None:
             group.create_task(_start_cluster(lab, cluster, clients))
         if lab.has(Component.GITLAB):
             group.create_task(gitlab.start_gitlab_and_registry(lab))
-    if lab.has(Component.FEDERATION):
-        await federation.join(lab)
-    if lab.has(Component.BRIDGE):
-        await bridge.start_bridge(lab)
+    async with asyncio.TaskGroup() as group:
+        if lab.has(Component.FEDERATION):
+            group.create_task(federation.join(lab))
+        if lab.has(Component.BRIDGE):
+            group.create_task(bridge.start_bridge(lab))
     for process in lab.processes.all():
         if not process.is_alive():
             raise ended(process)

@@ -1,5 +1,7 @@
 """The bridge: watches the lab's GitLab and makes runner pods at home, in the work namespace."""
 
+import json
+from collections.abc import Container
 from pathlib import Path
 
 from federation.kube.resources import CONFIG_MAPS, SECRETS
@@ -19,7 +21,9 @@ POLL_SECONDS = 1
 async def start_bridge(lab: Construction) -> None:
     """Start the bridge and return when each profile has its runner: token and configuration are in Secrets then."""
     home = lab.source
-    profiles = shipped("runner-config") / "profiles.yaml"
+    (profiles,) = read([shipped("runner-config") / "profiles.yaml"])
+    file = lab.directory.service("profiles.json")
+    file.write_text(json.dumps(_in_these_clusters(profiles, lab.clusters), indent=2))
     manifests = read([shipped("deploy") / "rbac" / "bridge.yaml"])
     await apply(home.api, manifests, _in_work_namespace)
     await create(home.api, CONFIG_MAPS, _config_map(Path(lab.record.services["registry"]["ca_file"])))
@@ -30,13 +34,13 @@ async def start_bridge(lab: Construction) -> None:
         "ISTHMUS_BRIDGE_GITLAB_TOKEN_FILE": str(token),
         "ISTHMUS_BRIDGE_KUBECONFIG": str(home.kubeconfig(BRIDGE_USER)),
         "ISTHMUS_BRIDGE_NAMESPACE": WORK_NAMESPACE,
-        "ISTHMUS_BRIDGE_PROFILES_FILE": str(profiles),
+        "ISTHMUS_BRIDGE_PROFILES_FILE": str(file),
         "ISTHMUS_BRIDGE_POLL_INTERVAL_SECONDS": str(POLL_SECONDS),
         "ISTHMUS_BRIDGE_DISCOVERY_INTERVAL_SECONDS": str(POLL_SECONDS),
         "ISTHMUS_BRIDGE_RUNNER_CA_CONFIG_MAP": AUTHORITY_CONFIG_MAP,
     }
     process = lab.start("bridge", isthmus("bridge", "run"), env=env, cluster=home.name)
-    count = sum(len(manifest.get("profiles", [])) for manifest in read([profiles]))
+    count = len(profiles["profiles"])
     await until_object(
         home.api,
         SECRETS,
@@ -48,6 +52,15 @@ async def start_bridge(lab: Construction) -> None:
         seconds=READY_SECONDS,
     )
     lab.report(f"bridge ready, {count} runners registered")
+
+
+def _in_these_clusters(profiles: Manifest, clusters: Container[str]) -> Manifest:
+    """The profiles that come with Isthmus, without targets that this lab has not; with none left, any will do."""
+    adapted = []
+    for profile in profiles["profiles"]:
+        targets = [target for target in profile.get("targets") or [] if target in clusters]
+        adapted.append({**profile, "targets": targets})
+    return {**profiles, "profiles": adapted}
 
 
 def _in_work_namespace(manifest: Manifest) -> Manifest:
