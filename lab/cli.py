@@ -9,9 +9,12 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+if TYPE_CHECKING:
+    from lab.plan import LabPlan
 
 app = typer.Typer(no_args_is_help=True, help="A whole federation on this machine, to try and to test.")
 
@@ -28,24 +31,32 @@ def up(
     bare: Annotated[bool, typer.Option("--bare", help="Control planes and nodes only")] = False,
 ) -> None:
     """Start a lab and return when all of it is ready."""
-    from lab.plan import Component, EngineName, LabPlan, parse_clusters  # noqa: PLC0415
-    from lab.settings import LabSettings  # noqa: PLC0415
     from lab.up import up as start  # noqa: PLC0415
 
-    def build() -> LabPlan:
-        settings = LabSettings()
-        chosen = settings.engine if engine is None else _engine(engine)
-        return LabPlan(
-            directory=_resolve(directory),
-            engine=EngineName(chosen),
-            clusters=parse_clusters(clusters or settings.clusters),
-            components=frozenset() if bare else frozenset(Component),
-        )
-
-    plan = _or_exit(build)
+    plan = _or_exit(lambda: _plan(directory, engine, clusters, is_bare=bare))
     record = _or_exit(lambda: _run(start(plan, report=lambda line: print(line, file=sys.stderr, flush=True))))  # noqa: T201
     for cluster in record.clusters:
         typer.echo(f"export KUBECONFIG={cluster.kubeconfig}  # {cluster.name}")
+
+
+@app.command()
+def demo(
+    directory: Directory = None,
+    engine: Annotated[str | None, typer.Option(help="embedded, or kube (see make kube)")] = None,
+    clusters: Annotated[str | None, typer.Option(help="name:os/arch[+os/arch],...; the first is the source")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file too")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the lab running and say what to try next")] = False,
+) -> None:
+    """Push a project whose jobs run in three clusters, show them on their way, check the images, clean up."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from lab.demo.run import Demo, run  # noqa: PLC0415
+    from lab.demo.screen import screen_for  # noqa: PLC0415
+
+    plan = _or_exit(lambda: _plan(directory, engine, clusters))
+    screen = screen_for(Console(highlight=False))
+    is_right = _or_exit(lambda: _run(run(Demo(plan, json_file, keep), screen)))
+    raise typer.Exit(0 if is_right else 1)
 
 
 @app.command()
@@ -74,6 +85,19 @@ def status(
         from lab.status_table import print_status  # noqa: PLC0415
 
         print_status(facts)
+
+
+def _plan(directory: Path | None, engine: str | None, clusters: str | None, *, is_bare: bool = False) -> "LabPlan":
+    from lab.plan import Component, EngineName, LabPlan, parse_clusters  # noqa: PLC0415
+    from lab.settings import LabSettings  # noqa: PLC0415
+
+    settings = LabSettings()
+    return LabPlan(
+        directory=_resolve(directory),
+        engine=EngineName(settings.engine if engine is None else _engine(engine)),
+        clusters=parse_clusters(clusters or settings.clusters),
+        components=frozenset() if is_bare else frozenset(Component),
+    )
 
 
 def _resolve(directory: Path | None) -> Path:
@@ -106,12 +130,22 @@ def _or_exit(act: Callable[[], T]) -> T:
 
 
 def _run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """asyncio.run that takes SIGTERM like Ctrl-C: both cancel, so that a `lab up` that is told to stop cleans up."""
+    """asyncio.run that takes SIGTERM and SIGHUP like Ctrl-C: each cancels, so that what was started is ended.
+
+    Only the first counts: somebody who presses Ctrl-C again must not break off the cleaning up.
+    """
 
     async def main() -> T:
         task = asyncio.ensure_future(coroutine)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+        def cancel() -> None:
+            for number in signals:
+                asyncio.get_running_loop().add_signal_handler(number, lambda: None)
+            task.cancel()
+
+        for number in signals:
+            asyncio.get_running_loop().add_signal_handler(number, cancel)
         return await task
 
     try:

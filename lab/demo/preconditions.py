@@ -1,0 +1,25 @@
+"""What the demo needs from this machine, looked at before anything is started, each with what to do about it."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from lab.engines.engine import missing_parts
+from lab.kubelet.preflight import Unable, check
+from lab.plan import EngineName
+
+# Besides the interpreter: git pushes the example, the jobs' scripts are bash.
+PROGRAMS = {"git": "the demo pushes a project with it", "bash": "the jobs' scripts are run by it"}
+
+
+async def missing(engine: EngineName) -> list[str]:
+    """Return what is missing, a message for each; nothing if the demo can run."""
+    found = [f"{name} is not on PATH ({why}): install it" for name, why in PROGRAMS.items() if not shutil.which(name)]
+    if parts := missing_parts(engine):
+        found.append(parts)
+    with tempfile.TemporaryDirectory(prefix="isthmus-demo-") as directory:
+        try:
+            await check(Path(directory))
+        except Unable as error:
+            found.append(str(error))
+    return found
