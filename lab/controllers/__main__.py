@@ -6,6 +6,7 @@ not used: tokens come from the API server (TokenRequest), none is kept in a Secr
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from datetime import UTC, datetime
@@ -21,6 +22,9 @@ from lab.controllers.program import Clocks, Program
 # One watch per kind for garbage collection, some fifty on a real API server, beside our own and all writes.
 _LIMITS = Limits(connections_max=500)
 
+# A lab program ends within 2 s of SIGTERM; leaving the interpreter is the rest.
+_FAREWELL_SECONDS = 1.0
+
 _IGNORED_FLAGS = ("bind-address", "secure-port", "leader-elect", "kube-api-qps", "kube-api-burst")
 
 
@@ -33,9 +37,18 @@ async def run(kubeconfig: Path, root_certificate: str) -> None:
 
 async def _until_told(kubeconfig: Path, root_certificate: str) -> None:
     task = asyncio.ensure_future(run(kubeconfig, root_certificate))
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    await asyncio.wait([task])
+        loop.add_signal_handler(number, told.set)
+    waiting = asyncio.ensure_future(told.wait())
+    await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if told.is_set():
+        task.cancel()
+        await asyncio.wait([task], timeout=_FAREWELL_SECONDS)
+        if not task.done():
+            os._exit(0)  # dozens of TLS connections say goodbye slowly on a busy machine; nothing of ours is at stake
     if not task.cancelled() and (error := task.exception()):
         raise error
 

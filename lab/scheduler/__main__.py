@@ -5,6 +5,7 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from datetime import UTC, datetime
@@ -20,6 +21,9 @@ from lab.scheduler.configuration import BadConfiguration, SchedulerConfiguration
 from lab.scheduler.extender import Extender
 from lab.scheduler.reports import Reports
 from lab.scheduler.scheduler import Scheduler
+
+# A lab program ends within 2 s of SIGTERM; leaving the interpreter is the rest.
+_FAREWELL_SECONDS = 1.0
 
 
 async def run(configuration: SchedulerConfiguration) -> None:
@@ -37,9 +41,18 @@ async def run(configuration: SchedulerConfiguration) -> None:
 
 async def _until_told(configuration: SchedulerConfiguration) -> None:
     task = asyncio.ensure_future(run(configuration))
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    await asyncio.wait([task])
+        loop.add_signal_handler(number, told.set)
+    waiting = asyncio.ensure_future(told.wait())
+    await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if told.is_set():
+        task.cancel()
+        await asyncio.wait([task], timeout=_FAREWELL_SECONDS)
+        if not task.done():
+            os._exit(0)  # dozens of TLS connections say goodbye slowly on a busy machine; nothing of ours is at stake
     if not task.cancelled() and (error := task.exception()):
         raise error
 
