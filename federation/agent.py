@@ -19,6 +19,7 @@ from federation.controllers.connections import Connections
 from federation.controllers.feedback import Feedback
 from federation.controllers.placement import Placement
 from federation.controllers.summary import OCCUPANTS, Summaries
+from federation.controllers.target_status import TargetStatus
 from federation.controllers.virtual_node import VirtualNodes
 from federation.kinds import CLUSTER_SUMMARIES, CLUSTER_TARGETS, POD_CHAPERONS, TARGETS
 from federation.kube.api import Api, connect
@@ -236,12 +237,22 @@ class Agent:
             places.add(key)
             statuses.add(key)
 
-        connections.on_connected = lambda connection: _wake_by(connection, pods, add)
+        status = TargetStatus(
+            api=self._api,
+            targets=[self._targets, self._cluster_targets],
+            connections=connections,
+            clock=self._clock,
+        )
+        told: Workqueue[Key] = Workqueue("target status", status.reconcile)
+        connections.on_problem = told.add
+        connections.on_connected = lambda connection: _wake_by(connection, pods, add, told.add)
         for store in (self._targets, self._cluster_targets):
             store.subscribe(lambda key, old, new: links.add(key))
+            store.subscribe(lambda key, old, new: told.add(key))
         group.create_task(virtual_nodes.run())
         group.create_task(connections.run())
         group.create_task(links.run())
+        group.create_task(told.run())
         group.create_task(follow(self._api, PODS, pods, label_selector=names.HAS_FINALIZER))
         group.create_task(follow(self._api, NODES, nodes, label_selector=_NODES))
         await self._read_first(pods, nodes, connections)
@@ -275,7 +286,9 @@ class Agent:
                 await settled()
 
 
-def _wake_by(connection: Connection, pods: Store[ProxyPod], add: Callable[[Key], None]) -> None:
+def _wake_by(
+    connection: Connection, pods: Store[ProxyPod], add: Callable[[Key], None], tell: Callable[[Key], None]
+) -> None:
     """Look at a proxy again whenever its chaperon in this target, or the target's pulse, changes."""
 
     def on_chaperon(_: Key, old: Chaperon | None, new: Chaperon | None) -> None:
@@ -284,7 +297,12 @@ def _wake_by(connection: Connection, pods: Store[ProxyPod], add: Callable[[Key],
             add((chaperon.parent_namespace, chaperon.parent_name))
 
     connection.chaperons.subscribe(on_chaperon)
-    connection.on_change = lambda: _add_all(pods, add, connection.target.namespace)
+
+    def on_change() -> None:
+        _add_all(pods, add, connection.target.namespace)
+        tell(connection.target.key)
+
+    connection.on_change = on_change
 
 
 def _add_unbound(pods: Store[ProxyPod], add: Callable[[Key], None]) -> None:

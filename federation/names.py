@@ -38,6 +38,7 @@ IS_ALLOWED = PREFIX + "is-allowed"
 POD_MISSING_SINCE = PREFIX + "pod-missing-since"
 WAITS_TO_BE_ALLOWED = OURS + "waits-to-be-allowed"  # no pod before is-allowed; Admiralty's chaperons lack it
 ASKED_AFTER_UNGATE = OURS + "asked-after-ungate"  # its reservation may be bound by the agent itself (rule M1)
+NODE_NAME = OURS + "node-name"  # the node held for it, beside is-reserved
 REMADE = OURS + "remade"  # "<count> <RFC 3339>": how often the candidate was made again, and when last
 
 # Schedulers.

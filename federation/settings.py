@@ -37,9 +37,6 @@ class AgentSettings(BaseSettings):
         default="127.0.0.1",
         description="IP address at which the API server reaches virtual nodes; in a cluster: the pod's IP.",
     )
-    gateway_port_first: int = Field(
-        default=0, ge=0, le=65000, description="First port of virtual nodes, counted up; 0: any free ones."
-    )
     workers: int = Field(
         default=16, ge=1, le=256, description="Objects worked on at once per controller; more only queues at the API."
     )

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+import orjson
+
 from federation.clock import Clock
 from federation.kinds import CLUSTER_SUMMARIES, POD_CHAPERONS
 from federation.kube.api import Api
@@ -40,6 +42,7 @@ class Connection:
         self.cluster_name = cluster_name
         self.chaperons: Store[Chaperon] = Store(parse_chaperon, {"parent": lambda chaperon: [chaperon.parent_key]})
         self.pulse = Pulse(False, clock(), "not asked yet")
+        self.cluster_id = ""  # as the target's summary says; empty where it has none (Admiralty's)
         self.has_answered = asyncio.Event()  # set after the first pulse, good or bad
         self.on_change: Callable[[], None] = lambda: None  # called when the target came, went or was first listed
         self._clock = clock
@@ -76,7 +79,8 @@ class Connection:
         """Return why the target cannot be used, or an empty string; a missing summary is no trouble."""
         path = CLUSTER_SUMMARIES.path(name=SUMMARY_NAME)
         try:
-            await self.api.request("GET", path, timeout_seconds=_PULSE_TIMEOUT_SECONDS)
+            answer = await self.api.request("GET", path, timeout_seconds=_PULSE_TIMEOUT_SECONDS)
+            self.cluster_id = str(orjson.loads(answer.body).get("clusterID") or "")
         except NotFound as error:
             return "" if error.is_about(SUMMARY_NAME) else f"it has no ClusterSummary kind ({error.message})"
         except ApiError as error:

@@ -67,6 +67,7 @@ class Connections:
         self._entries: dict[Key, _Entry] = {}
         self._group: asyncio.TaskGroup | None = None
         self.on_connected: Callable[[Connection], None] = lambda _: None
+        self.on_problem: Callable[[Key], None] = lambda _: None
         self.add: Callable[[Key], None] = lambda _: None  # puts a key on our queue; set by the wiring
         self.problems: dict[Key, str] = {}  # why a target has no connection
 
@@ -132,6 +133,7 @@ class Connections:
                     "target cannot be used", target=target.name, namespace=target.namespace, error=str(error)
                 )
             self.problems[key] = str(error)
+            self.on_problem(key)
             return 30.0
         self.problems.pop(key, None)
         entry.kubeconfig = text

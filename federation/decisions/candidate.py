@@ -89,7 +89,7 @@ def _drop_token_volume(spec: Manifest) -> None:
 def pod_of(chaperon: Manifest) -> Manifest:
     """Return the candidate pod of a chaperon: same name, labels and annotations, owned by it."""
     metadata = chaperon["metadata"]
-    internal = (names.IS_RESERVED, names.IS_ALLOWED, names.POD_MISSING_SINCE, names.REMADE)
+    internal = (names.IS_RESERVED, names.IS_ALLOWED, names.POD_MISSING_SINCE, names.REMADE, names.NODE_NAME)
     return {
         "apiVersion": "v1",
         "kind": "Pod",

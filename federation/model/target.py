@@ -1,6 +1,6 @@
 """Target and ClusterTarget: in a source, how to reach a target and whom it serves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from federation import names
@@ -22,6 +22,7 @@ class Target:
     secret_key: str
     context: str
     excluded_labels_regexp: str
+    status: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -58,4 +59,5 @@ def parse_target(manifest: dict[str, Any]) -> Target:
         secret_key=secret.get("key") or "config",
         context=secret.get("context") or "",
         excluded_labels_regexp=spec.get("excludedLabelsRegexp") or "",
+        status=manifest.get("status") or {},
     )

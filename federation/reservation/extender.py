@@ -113,7 +113,12 @@ class Extender:
         return str(verdict)
 
     async def _mark(self, hold: Hold, chaperon: Chaperon) -> None:
-        patch = {"metadata": {"uid": chaperon.uid, "annotations": {names.IS_RESERVED: "true"}}}
+        patch = {
+            "metadata": {
+                "uid": chaperon.uid,
+                "annotations": {names.IS_RESERVED: "true", names.NODE_NAME: hold.node_name},
+            }
+        }
         try:
             await self._api.patch(POD_CHAPERONS, chaperon.name, patch, chaperon.namespace)
         except NotFound:
@@ -176,7 +181,7 @@ async def unmark(api: Api, chaperon: Chaperon) -> None:
         "metadata": {
             "uid": chaperon.uid,
             "resourceVersion": chaperon.resource_version,
-            "annotations": {names.IS_RESERVED: None},
+            "annotations": {names.IS_RESERVED: None, names.NODE_NAME: None},
         }
     }
     with contextlib.suppress(NotFound, Conflict):

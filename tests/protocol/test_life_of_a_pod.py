@@ -8,7 +8,7 @@ from federation import names
 from federation.kinds import CLUSTER_TARGETS, POD_CHAPERONS, TARGETS
 from federation.kube.errors import Invalid, StatusError
 from federation.kube.resources import CONFIG_MAPS, JOBS, NODES, PODS, SECRETS
-from tests.protocol.federation import Federation, is_gone, phase, pod
+from tests.protocol.federation import Federation, condition, is_gone, phase, pod
 
 
 async def test_an_elected_pod_runs_in_another_cluster_and_is_seen_at_home(federation: Federation) -> None:
@@ -142,6 +142,20 @@ async def test_a_target_needs_exactly_one_way_to_be_reached(federation: Federati
     manifest = {"apiVersion": names.API_VERSION, "kind": "Target", "metadata": {"name": "bad"}, "spec": spec}
     with pytest.raises(Invalid):
         await federation.home.create(TARGETS, manifest, federation.namespace)
+
+
+async def test_a_target_says_what_is_wrong_with_it(federation: Federation) -> None:
+    spec = {"kubeconfigSecret": {"name": "nowhere", "key": "mine"}}
+    target = {"apiVersion": names.API_VERSION, "kind": "Target", "metadata": {"name": "bad"}, "spec": spec}
+    await federation.home.create(TARGETS, target, federation.namespace)
+    said = await federation.until(federation.home, TARGETS, "bad", lambda t: t and condition(t, "Ready"))
+    assert condition(said, "Ready")["status"] == "False"
+    assert "nowhere" in condition(said, "Ready")["message"]
+    assert "'mine'" in condition(said, "Ready")["message"]
+    good = await federation.home.get(TARGETS, "arm-lab", federation.namespace)
+    assert condition(good, "Ready")["status"] == "True"
+    assert good["status"]["virtualNodeName"] == federation.node("arm-lab")
+    await federation.home.delete(TARGETS, "bad", federation.namespace)
 
 
 async def test_targets_come_change_and_go_at_run_time(federation: Federation) -> None:
