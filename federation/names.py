@@ -38,6 +38,7 @@ IS_ALLOWED = PREFIX + "is-allowed"
 POD_MISSING_SINCE = PREFIX + "pod-missing-since"
 WAITS_TO_BE_ALLOWED = OURS + "waits-to-be-allowed"  # no pod before is-allowed; Admiralty's chaperons lack it
 ASKED_AFTER_UNGATE = OURS + "asked-after-ungate"  # its reservation may be bound by the agent itself (rule M1)
+TARGET = OURS + "target"  # label: the source's target that it was made for; several may lead to one cluster
 NODE_NAME = OURS + "node-name"  # the node held for it, beside is-reserved
 REMADE = OURS + "remade"  # "<count> <RFC 3339>": how often the candidate was made again, and when last
 
@@ -82,14 +83,22 @@ def virtual_node_name(target_namespace: str, target_name: str) -> str:
     return join_parts(_LONG, ["admiralty", target_namespace, target_name], constant=[0], optional=[1])
 
 
+def target_key(target_namespace: str, target_name: str) -> str:
+    """Return a target's (with an empty namespace: a ClusterTarget's) name as one label value."""
+    return join_parts(_SHORT, [target_namespace, target_name], optional=[0])
+
+
 def finalizer(target_namespace: str, target_name: str) -> str:
-    """Return the finalizer that stands for a target (with an empty namespace: a ClusterTarget)."""
-    return PREFIX + join_parts(_SHORT, [target_namespace, target_name], optional=[0])
+    """Return the finalizer that stands for a target."""
+    return PREFIX + target_key(target_namespace, target_name)
 
 
-def chaperon_name(pod_name: str, pod_uid: str) -> str:
-    """Return the one name a proxy pod's chaperon has in every target: a retry cannot make a second."""
-    digest = hashlib.sha256(pod_uid.encode()).hexdigest()[:16]
+def chaperon_name(pod_name: str, pod_uid: str, target: str) -> str:
+    """Return the one name a proxy pod's chaperon has in a target (given by its key): a retry cannot make a second.
+
+    The target is part of it because two Targets may lead to the same cluster.
+    """
+    digest = hashlib.sha256(f"{pod_uid}/{target}".encode()).hexdigest()[:16]
     return f"{pod_name[: _SHORT - 17].rstrip('-.')}-{digest}"
 
 

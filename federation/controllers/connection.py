@@ -18,7 +18,7 @@ from federation.kube.store import Store
 from federation.kube.watch import follow
 from federation.model.chaperon import Chaperon, parse_chaperon
 from federation.model.target import Target
-from federation.names import PARENT_CLUSTER_NAME, SUMMARY_NAME
+from federation.names import PARENT_CLUSTER_NAME, SUMMARY_NAME, TARGET
 
 PULSE_SECONDS = 10.0  # a kubelet renews its Lease as often
 _PULSE_TIMEOUT_SECONDS = 5.0
@@ -63,7 +63,7 @@ class Connection:
                     POD_CHAPERONS,
                     self.chaperons,
                     namespace=self.target.namespace,
-                    label_selector=f"{PARENT_CLUSTER_NAME}={self.cluster_name}",
+                    label_selector=f"{PARENT_CLUSTER_NAME}={self.cluster_name},{TARGET}={self.target.label}",
                 )
             )
             group.create_task(self._keep_asking())

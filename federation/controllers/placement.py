@@ -135,6 +135,7 @@ class Placement:
                 parse_submitted(annotations),
                 parse_constraints(annotations),
                 cluster_name=self._cluster_name,
+                target=connection.target.label,
                 is_kept_label=parse_kept_labels(annotations),
             )
             await connection.api.create(POD_CHAPERONS, chaperon)
@@ -189,7 +190,7 @@ class Placement:
             await self._set_finalizers(proxy, tuple(name for name in proxy.finalizers if name not in confirmed))
 
     async def _is_gone(self, proxy: ProxyPod, connection: Connection) -> bool:
-        name = names.chaperon_name(proxy.name, proxy.uid)
+        name = names.chaperon_name(proxy.name, proxy.uid, connection.target.label)
         try:
             await connection.api.get(POD_CHAPERONS, name, proxy.namespace)
         except NotFound as error:

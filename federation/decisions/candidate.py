@@ -21,12 +21,13 @@ def chaperon_for(
     constraints: Manifest | None,
     *,
     cluster_name: str,
+    target: str,
     is_kept_label: Callable[[str], bool],
 ) -> Manifest:
     """Return the PodChaperon of a proxy pod.
 
     `source` is the pod as submitted (from `sourcepod-manifest`), `constraints` the parsed annotation
-    `proxy-pod-scheduling-constraints`, `cluster_name` this source's unique id,
+    `proxy-pod-scheduling-constraints`, `cluster_name` this source's unique id, `target` the key of the target,
     `is_kept_label` the user's choice of labels that keep their key. Owner references, finalizers and the uid stay
     behind (rule C4).
     """
@@ -48,10 +49,10 @@ def chaperon_for(
         "apiVersion": names.API_VERSION,
         "kind": names.CHAPERON_KIND,
         "metadata": {
-            "name": names.chaperon_name(metadata["name"], metadata["uid"]),
+            "name": names.chaperon_name(metadata["name"], metadata["uid"], target),
             "namespace": metadata["namespace"],
             "labels": names.delegate_labels(labels, is_kept_label)
-            | {names.PARENT_UID: metadata["uid"], names.PARENT_CLUSTER_NAME: cluster_name},
+            | {names.PARENT_UID: metadata["uid"], names.PARENT_CLUSTER_NAME: cluster_name, names.TARGET: target},
             "annotations": carried | marks,
         },
         "spec": _pod_spec(pod["spec"], annotations),

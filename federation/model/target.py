@@ -35,6 +35,11 @@ class Target:
         return names.virtual_node_name(self.namespace, self.name)
 
     @property
+    def label(self) -> str:
+        """What marks its chaperons in the target cluster, where other Targets' may be beside them."""
+        return names.target_key(self.namespace, self.name)
+
+    @property
     def finalizer(self) -> str:
         """The finalizer that stands for it on proxy pods."""
         return names.finalizer(self.namespace, self.name)

@@ -70,7 +70,9 @@ def test_node_selector_system_id_and_grace_reach_the_target() -> None:
     constraints = parse_constraints(source["metadata"]["annotations"])
     proxy = admit(source, saved="{}", finalizers=(), constraints=constraints)
     assert "kubernetes.io/arch" not in proxy["spec"]["nodeSelector"]
-    chaperon = chaperon_for(proxy, source, constraints, cluster_name="home", is_kept_label=lambda _: False)
+    chaperon = chaperon_for(
+        proxy, source, constraints, cluster_name="home", target="ci-arm", is_kept_label=lambda _: False
+    )
     assert chaperon["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux", "kubernetes.io/arch": "arm64"}
     assert chaperon["spec"]["terminationGracePeriodSeconds"] == 3600
     assert chaperon["metadata"]["annotations"][SYSTEM_ID] == source["metadata"]["annotations"][SYSTEM_ID]

@@ -96,7 +96,7 @@ def chaperon(
     annotations |= {names.POD_MISSING_SINCE: "2026-11-23T11:59:00Z"} if missing else {}
     annotations |= {names.ASKED_AFTER_UNGATE: "true"} if after_ungate else {}
     metadata: Manifest = {
-        "name": names.chaperon_name("job", UID),
+        "name": names.chaperon_name("job", UID, "ci-arm"),
         "namespace": "ci",
         "uid": f"chaperon-of-{uid}",
         "resourceVersion": "3",

@@ -29,7 +29,7 @@ def admitted(pod: dict[str, Any]) -> dict[str, Any]:
 def candidate(proxy: dict[str, Any]) -> dict[str, Any]:
     """The chaperon's pod spec."""
     source = orjson.loads(proxy["metadata"]["annotations"][names.SOURCE_POD_MANIFEST])
-    made = chaperon_for(proxy, source, None, cluster_name="home", is_kept_label=lambda _: False)
+    made = chaperon_for(proxy, source, None, cluster_name="home", target="ci-arm", is_kept_label=lambda _: False)
     spec: dict[str, Any] = made["spec"]
     return spec
 
@@ -105,7 +105,7 @@ def test_constraints_for_the_proxy_do_not_reach_the_target() -> None:
     assert proxy["spec"]["nodeSelector"] == {names.PROVIDER_KEY: names.PROVIDER, "region": "eu"}
     source = orjson.loads(proxy["metadata"]["annotations"][names.SOURCE_POD_MANIFEST])
     constraints = {"nodeSelector": {"region": "eu"}, "tolerations": [{"key": "far"}]}
-    made = chaperon_for(proxy, source, constraints, cluster_name="home", is_kept_label=lambda _: False)
+    made = chaperon_for(proxy, source, constraints, cluster_name="home", target="ci-arm", is_kept_label=lambda _: False)
     assert made["spec"]["nodeSelector"] == {"kubernetes.io/arch": "arm64"}
     assert "tolerations" not in made["spec"]
 
@@ -124,7 +124,7 @@ def test_C4_a_candidate_carries_nothing_that_binds_it_to_the_source() -> None:
     proxy = admitted(pod)
     proxy["spec"]["nodeName"] = "admiralty-ci-arm"
     source = orjson.loads(proxy["metadata"]["annotations"][names.SOURCE_POD_MANIFEST])
-    made = chaperon_for(proxy, source, None, cluster_name="home", is_kept_label=lambda _: False)
+    made = chaperon_for(proxy, source, None, cluster_name="home", target="ci-arm", is_kept_label=lambda _: False)
     delegate = pod_of({**made, "metadata": made["metadata"] | {"uid": "chaperon-uid"}})
     assert "finalizers" not in made["metadata"]
     assert "nodeName" not in delegate["spec"]

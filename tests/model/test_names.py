@@ -53,9 +53,10 @@ dns = st.text(string.ascii_lowercase + string.digits + "-.", min_size=1, max_siz
 
 @given(dns, st.uuids(), st.uuids())
 def test_S2_a_chaperon_name_is_a_label_and_differs_by_uid(name: str, one: object, other: object) -> None:
-    first, second = names.chaperon_name(name, str(one)), names.chaperon_name(name, str(other))
+    first, second = names.chaperon_name(name, str(one), "t"), names.chaperon_name(name, str(other), "t")
     assert len(first) <= 63
-    assert first == names.chaperon_name(name, str(one))
+    assert first == names.chaperon_name(name, str(one), "t")
+    assert first != names.chaperon_name(name, str(one), "u"), "two Targets may lead to one cluster"
     assert (first == second) == (one == other)
     assert first[-17] == "-"
     assert first[-18].isalnum(), "no separator is left dangling before the hash"

@@ -143,10 +143,14 @@ class Federation:
         running = await self.until_pod(name, lambda p: p and phase(p) == "Running", seconds=seconds)
         return self.cluster_of(running["spec"]["nodeName"])
 
-    async def chaperon_name(self, name: str) -> str:
-        """The name of a proxy's chaperon, and so of its candidates, in every target."""
+    async def chaperon_name(self, name: str, cluster: str = "arm-lab") -> str:
+        """The name of a proxy's chaperon, and so of its candidate, in a cluster."""
         live = await self.home.get(PODS, name, self.namespace)
-        return names.chaperon_name(name, live["metadata"]["uid"])
+        return names.chaperon_name(name, live["metadata"]["uid"], names.target_key(self.namespace, cluster))
+
+    async def chaperon_names(self, name: str) -> dict[str, str]:
+        """The names of a proxy's chaperons by cluster."""
+        return {cluster: await self.chaperon_name(name, cluster) for cluster in self.clusters}
 
     async def chaperon(self, cluster: str, name: str, holds: Test, seconds: float = 20) -> Manifest:
         """Watch a chaperon by its own name in a cluster."""

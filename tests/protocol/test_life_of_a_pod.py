@@ -76,10 +76,10 @@ async def test_configuration_is_there_before_the_delegate_and_only_where_it_runs
 async def test_deleting_a_proxy_leaves_nothing_anywhere(federation: Federation) -> None:
     name = await federation.submit()
     await federation.until_running(name)
-    candidate = await federation.chaperon_name(name)
+    candidates = await federation.chaperon_names(name)
     await federation.home.delete(PODS, name, federation.namespace)
     await federation.until_pod(name, is_gone)
-    for cluster in federation.clusters:
+    for cluster, candidate in candidates.items():
         assert not await federation.exists(POD_CHAPERONS, cluster, candidate)
         assert not await federation.exists(PODS, cluster, candidate)
 

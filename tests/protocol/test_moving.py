@@ -121,7 +121,9 @@ async def test_M5_two_proxies_with_one_host_port_share_a_virtual_node(federation
     clusters = [await federation.until_running(name, seconds=30) for name in names_]
     assert clusters == ["windows-lab", "windows-lab"]
     pods = [
-        await federation.lab.api("windows-lab").get(PODS, await federation.chaperon_name(name), federation.namespace)
+        await federation.lab.api("windows-lab").get(
+            PODS, await federation.chaperon_name(name, "windows-lab"), federation.namespace
+        )
         for name in names_
     ]
     assert [p["spec"]["containers"][0]["ports"][0]["hostPort"] for p in pods] == [18080, 18080]
@@ -145,8 +147,8 @@ async def test_M6_candidates_wait_for_other_gates_and_carry_later_additions(fede
     await federation.create(manifest)
     candidate = await federation.chaperon_name("gated")
     await asyncio.sleep(2)
-    for cluster in federation.clusters:
-        assert not await federation.exists(POD_CHAPERONS, cluster, candidate)
+    for cluster, name in (await federation.chaperon_names("gated")).items():
+        assert not await federation.exists(POD_CHAPERONS, cluster, name)
     patch = {
         "spec": {
             "schedulingGates": [{"name": names.CANDIDATES_GATE}],

@@ -40,7 +40,7 @@ async def test_C1_a_job_that_waits_for_a_terminal_phase_gets_its_replacement(fed
     first = await _pod_of(federation, "patient", but="")
     await federation.until_running(first, seconds=30)
     cluster = federation.cluster_of((await federation.home.get(PODS, first, federation.namespace))["spec"]["nodeName"])
-    delegate = await federation.chaperon_name(first)
+    delegate = await federation.chaperon_name(first, cluster)
     # As a drain does: the delegate is marked, then deleted.
     mark = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "drained"}
     api = federation.lab.api(cluster)
@@ -106,8 +106,7 @@ async def test_C4_a_forged_proxy_in_an_unlabelled_namespace_is_not_served(federa
     forged["spec"]["schedulingGates"] = [{"name": names.CANDIDATES_GATE}]
     name = await federation.create(forged)
     await asyncio.sleep(2)
-    candidate = await federation.chaperon_name(name)
-    for cluster in federation.clusters:
+    for cluster, candidate in (await federation.chaperon_names(name)).items():
         assert not await federation.exists(POD_CHAPERONS, cluster, candidate)
 
 
@@ -128,7 +127,9 @@ async def test_C4_candidates_carry_no_ties_to_the_source(federation: Federation)
     manifest["metadata"]["finalizers"] = ["example.com/own"]
     await federation.create(manifest)
     cluster = await federation.until_running("tied")
-    delegate = await federation.lab.api(cluster).get(PODS, await federation.chaperon_name("tied"), federation.namespace)
+    delegate = await federation.lab.api(cluster).get(
+        PODS, await federation.chaperon_name("tied", cluster), federation.namespace
+    )
     assert "finalizers" not in delegate["metadata"]
     assert [owner["kind"] for owner in delegate["metadata"]["ownerReferences"]] == [names.CHAPERON_KIND]
     await federation.home.patch(

@@ -98,12 +98,12 @@ async def test_S3_a_killed_agent_forgets_no_target(federation: Federation) -> No
     """kill -9 between asking and committing; the next agent finds every chaperon by the finalizers and the stores."""
     name = await federation.submit()
     await federation.until_pod(name, lambda p: p and p["spec"].get("nodeName"))
-    delegate = await federation.chaperon_name(name)
+    chaperons = await federation.chaperon_names(name)
     start_again = federation.kill("agent", federation.lab.source)
     await federation.home.delete(PODS, name, federation.namespace)
     start_again()
     await federation.until_pod(name, is_gone, seconds=60)
-    for cluster in federation.clusters:
+    for cluster, delegate in chaperons.items():
         assert not await federation.exists(POD_CHAPERONS, cluster, delegate)
 
 
