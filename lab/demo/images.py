@@ -39,6 +39,18 @@ def judge_index(facts: Facts, row: Row, builds: Mapping[str, str]) -> tuple[Inde
     return Index(row.image, image.digest, entries), problems
 
 
+def made_by(facts: Facts, name: str) -> str:
+    """Return the version of buildah that made an image, or the images of an index, by its own label."""
+    image = facts.images.get(name)
+    if image and image.is_index:
+        prefix = facts.project["container_registry_image_prefix"]
+        found = [facts.images.get(f"{prefix}@{entry['digest']}") for entry in image.manifest["manifests"]]
+    else:
+        found = [image]
+    configs = [one.config["config"] for one in found if one and one.config]
+    return ", ".join(sorted({(config.get("Labels") or {}).get("io.buildah.version", "") for config in configs}))
+
+
 def _judge_entry(facts: Facts, entry: Entry, platform: str) -> list[str]:
     prefix = facts.project["container_registry_image_prefix"]
     image = facts.images.get(f"{prefix}@{entry.digest}")

@@ -1,11 +1,14 @@
 """What to try in a lab that `--keep` has left running. Pure text."""
 
 import shlex
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lab.demo.pushing import PROJECT
 from lab.directory import LabRecord
+from lab.engines.engine import kube_directory
 
 
 def next_steps(record: LabRecord, directory: Path, checkout: Path, example: Path, pipeline_url: str) -> str:
@@ -13,39 +16,51 @@ def next_steps(record: LabRecord, directory: Path, checkout: Path, example: Path
     home = record.clusters[0]
     gitlab, registry = record.services["gitlab"], record.services["registry"]
     host = urlsplit(registry["url"]).netloc
+    kubectl = _kubectl()
     lines = [
         "",
         "The lab goes on running. Its clusters:",
         *(f"  export KUBECONFIG={shlex.quote(cluster.kubeconfig)}  # {cluster.name}" for cluster in record.clusters),
         "",
-        f"GitLab    {gitlab['url']}  (user root, token {gitlab['token']})",
+        f"GitLab    {gitlab['url']}  (user root)",
+        f"token     {gitlab['token']}",
         f"pipeline  {pipeline_url}",
-        f"registry  {registry['url']}  (the same user and token; authority {registry['ca_file']})",
+        f"registry  {registry['url']}  (same user, token as password)",
         "",
-        "Try:",
+        "Try, for instance:",
         f"  export KUBECONFIG={shlex.quote(home.kubeconfig)}",
-        "  kubectl get nodes,pods -o wide      # virtual nodes, and runner pods with their delegates' status",
-        f"  kubectl logs -l {_RUNNERS} --prefix  # from the other clusters",
-        *_example(example),
-        f"  cd {shlex.quote(str(checkout))} && git commit --allow-empty -m again && git push",
-        f"  SSL_CERT_FILE={shlex.quote(registry['ca_file'])} skopeo list-tags \\",
-        f"    --creds root:{gitlab['token']} docker://{host}/root/multi-arch-image",
+        "  # virtual nodes, and runner pods that show what goes on in other clusters",
+        f"  {kubectl} get nodes,pods -o wide",
+        f"  {kubectl} logs --prefix -l app.kubernetes.io/managed-by=isthmus-bridge",
+        *_example(example, kubectl),
+        "  # another pipeline",
+        f"  cd {shlex.quote(str(checkout))}",
+        "  git commit --allow-empty -m again && git push",
+        "  # the images",
+        f"  export SSL_CERT_FILE={shlex.quote(registry['ca_file'])}",
+        f"  skopeo list-tags --creds root:{gitlab['token']} \\",
+        f"    docker://{host}/root/{PROJECT}",
         "",
         f"End it:  isthmus lab down{_dir_option(directory)}",
+        "",
     ]
     return "\n".join(lines)
 
 
-_RUNNERS = "app.kubernetes.io/managed-by=isthmus-bridge"
+def _kubectl() -> str:
+    """How to call kubectl here: as everybody does, or the one that `make kube` has built."""
+    built = kube_directory() / "kubectl"
+    return "kubectl" if shutil.which("kubectl") or not built.is_file() else shlex.quote(str(built))
 
 
-def _example(example: Path) -> Sequence[str]:
+def _example(example: Path, kubectl: str) -> Sequence[str]:
     job = example.parent / "02-annotated-pod" / "job.yaml"
     if not job.is_file():
         return ()
     return (
-        f"  kubectl apply -f {shlex.quote(_short(job))}",
-        "  kubectl logs -f job/where-am-i      # a plain Job with one annotation, in another cluster",
+        "  # a plain Job that one annotation sends to some cluster",
+        f"  {kubectl} apply -f {shlex.quote(_short(job))}",
+        f"  {kubectl} logs -f job/where-am-i",
     )
 
 

@@ -134,7 +134,7 @@ async def _following(record: LabRecord, mirror: PodMirror) -> AsyncIterator[None
 
 async def _push(demo: Demo, screen: Screen, client: GitLabClient, token: str) -> Json:
     project = await push_example(client, token, _example(), demo.checkout)
-    screen.say(f"pushed examples/{EXAMPLE} to {project['web_url']}\n")
+    screen.say(f"\npushed examples/{EXAMPLE} to {project['web_url']}: four jobs, whose tags choose the cluster\n")
     return project
 
 

@@ -63,7 +63,7 @@ class LiveScreen:
 
     def say(self, line: str) -> None:
         """Say something that stays, above the block."""
-        self._console.print(Text(line, style="dim"))
+        self._console.print(Text(line, style="dim"), soft_wrap=True)
 
     def show(self, journeys: Sequence[Journey]) -> None:
         """Show where the jobs are now."""

@@ -12,21 +12,21 @@ _DIGITS = 12  # of a digest: enough to tell images apart, and what GitLab's and 
 
 # What a row's `simulated` means, in the order of this list.
 MEANING = {
-    "node": ("node *", "its os and arch are labels: what runs there are processes of this {machine} machine"),
-    "containers": ("containers", "processes of this machine with a view of their own; no images are pulled"),
+    "node": ("node *", "os and arch are labels; what runs there is a {machine} process"),
+    "containers": ("containers", "processes with a view of their own; no images are pulled"),
     "engine": ("control planes", "the embedded engine (real ones: make kube, then --engine kube)"),
-    "gitlab": ("GitLab", "the lab's own, with the REST API and runner protocol of the real one"),
+    "gitlab": ("GitLab", "the lab's own, with REST API and runner protocol of the real one"),
     "registry": ("registry", "the lab's own, with the distribution protocol"),
-    "runner": ("runner", "the lab's own (ISTHMUS_GITLAB_RUNNER=/path/to/gitlab-runner takes a real one)"),
-    "buildah": ("buildah", "a stand-in that writes real OCI images (install buildah for the real one)"),
+    "runner": ("runner", "the lab's own (ISTHMUS_GITLAB_RUNNER=PATH takes a real one)"),
+    "buildah": ("buildah", "a stand-in that writes real images (install buildah for it)"),
 }
 
 
 def show(report: Report, console: Console) -> None:
     """Print the tables and what is wrong."""
-    console.print(_jobs(report.rows), Text(), sep="\n", end="")
+    console.print(_jobs(report.rows))
     if report.index.digest:
-        console.print(_index(report))
+        console.print(Text(), _index(report), sep="\n", end="")
     simulated = {what for row in report.rows for what in row.simulated}
     if simulated:
         console.print(Text("\nSimulated here", style="bold"))

@@ -11,7 +11,7 @@ from bridge.names import SYSTEM_ID
 from federation.names import CHAPERON_KIND, ELECT, PARENT_UID, TARGET_NAME, TARGET_NAMESPACE
 from lab.demo import traces
 from lab.demo.facts import LAB, ClusterFacts, Facts, JobFacts, Json, annotation, label, name_of, node_name, phase
-from lab.demo.images import judge_image, judge_index
+from lab.demo.images import judge_image, judge_index, made_by
 from lab.demo.report import Report, Row
 
 # What the example's tags mean, as os/arch, and its jobs with their tags; the last one publishes the index.
@@ -75,19 +75,20 @@ def _follow(facts: Facts, row: Row, system_id: str) -> None:
     pods = [(c, pod) for c in facts.clusters for pod in c.pods if annotation(pod, SYSTEM_ID) == system_id]
     proxies = [(c, pod) for c, pod in pods if _is_proxy(pod)]
     delegates = [(c, pod) for c, pod in pods if _owner(pod) is not None]
-    if delegate := _the_one(row, delegates, f"delegate pod of runner {system_id}"):
+    if delegate := _the_one(row, delegates, "delegate pod", system_id):
         _look_at_delegate(row, *delegate)
-    if proxy := _the_one(row, proxies, f"runner pod of runner {system_id}"):
+    if proxy := _the_one(row, proxies, "runner pod", system_id):
         _look_at_proxy(facts, row, *proxy)
     if delegate and proxy:
         _look_at_link(facts, row, proxy[1], delegate)
 
 
-def _the_one(row: Row, found: Sequence[Pod], what: str) -> Pod | None:
+def _the_one(row: Row, found: Sequence[Pod], what: str, system_id: str) -> Pod | None:
     if len(found) == 1:
         return found[0]
     where = ", ".join(f"{cluster.name}/{name_of(pod)}" for cluster, pod in found)
-    row.problems.append(f"there are {len(found)} {what}s: {where}" if found else f"there is no {what} in any cluster")
+    count = f"there are {len(found)} {what}s" if found else f"no cluster has a {what}"
+    row.problems.append(f"{count} of runner {system_id}{f': {where}' if where else ''}")
     return None
 
 
@@ -147,9 +148,7 @@ def _look_at_image(facts: Facts, row: Row, job: JobFacts) -> None:
         return
     row.image, row.digest = said[0].image, said[0].digest
     row.problems += judge_image(facts, row.image, row.digest, "" if row.job == INDEX_JOB else PLATFORMS.get(row.tag))
-    image = facts.images.get(row.image)
-    labels = ((image.config or {}).get("config") or {}).get("Labels") or {} if image else {}
-    row.simulated += ["buildah"] if "stand-in" in labels.get("io.buildah.version", "") else []
+    row.simulated += ["buildah"] if "stand-in" in made_by(facts, row.image) else []
 
 
 def _simulated_by_gitlab(facts: Facts, job: JobFacts) -> list[str]:
