@@ -82,7 +82,12 @@ async def verified(directory: Path, json_file: Path) -> tuple[int, Json]:
     )
     out, _ = await process.communicate()
     assert process.returncode in (0, 1), out.decode()
-    return process.returncode, json.loads(json_file.read_text())
+    return process.returncode, read(json_file)
+
+
+def read(json_file: Path) -> Json:
+    """The result that was written to a file."""
+    return dict(json.loads(json_file.read_text()))
 
 
 def left_behind(directory: Path, record: LabRecord) -> list[str]:
