@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 import yaml
 
+from lab.api_server.core import protobuf
 from lab.api_server.core.manifest import Manifest, without_nulls
 from lab.api_server.core.metadata import clean
 from lab.api_server.core.request import Request
@@ -12,6 +13,7 @@ from lab.api_server.core.routes import Call
 from lab.api_server.core.status import bad_request, unsupported_media_type
 from lab.api_server.kinds.model import Kind
 
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 NAMESPACE_MISMATCH = "the namespace of the provided object does not match the namespace sent on the request"
 
 
@@ -20,6 +22,8 @@ def read_body(request: Request) -> Any:
     media = request.header("content-type").split(";")[0].strip() or "application/json"
     if media in {"application/json", "application/merge-patch+json", "application/json-patch+json"}:
         return _json(request.body)
+    if media == PROTOBUF:
+        return protobuf.read(request.body)
     if media in {"application/yaml", "application/apply-patch+yaml"}:
         try:
             return yaml.safe_load(request.body)

@@ -12,6 +12,7 @@ from aiohttp import WSMsgType, web
 
 from lab.api_server.core.request import Relay
 from lab.api_server.core.status import ApiStatus
+from lab.api_server.http.dialling import dial_failure
 
 DIAL_SECONDS = 10.0
 CHUNK_BYTES = 64 * 1024
@@ -44,7 +45,7 @@ class KubeletRelay:
                 return await self._frames(incoming, relay, url)
             return await self._chunks(incoming, relay, url)
         except aiohttp.ClientConnectorError as error:
-            shown = f'Get "{url}": dial tcp {relay.host}:{relay.port}: {error.os_error.strerror or error}'
+            shown = f'Get "{url}": {dial_failure(error)}'
             raise ApiStatus(500, "", shown) from error
 
     async def _chunks(self, incoming: web.Request, relay: Relay, url: str) -> web.StreamResponse:

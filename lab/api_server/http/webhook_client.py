@@ -5,6 +5,7 @@ import ssl
 import aiohttp
 
 from lab.api_server.admission.webhooks import WebhookFailed
+from lab.api_server.http.dialling import dial_failure
 
 CONTEXTS_MAX = 64  # distinct CA bundles kept; certificates rotate rarely
 
@@ -58,7 +59,4 @@ class WebhookClient:
 def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"tls: failed to verify certificate: {error.certificate_error}"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        text = error.os_error.strerror or str(error.os_error)
-        return f"dial tcp {error.host}:{error.port}: connect: {text.lower()}"
-    return str(error)
+    return dial_failure(error) if isinstance(error, aiohttp.ClientConnectorError) else str(error)
