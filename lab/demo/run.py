@@ -62,7 +62,7 @@ async def run(demo: Demo, screen: Screen) -> bool:
     started = time.monotonic()
     problem, is_right = "", False
     try:
-        if wanting := await missing(demo.plan.engine):
+        if wanting := await missing(demo.plan):
             problem = "\n".join(wanting)
         else:
             is_right = await _run_in_lab(demo, screen)

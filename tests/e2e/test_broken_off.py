@@ -58,10 +58,10 @@ async def test_a_delegate_that_is_killed_while_its_job_runs_makes_the_demo_fail(
         code = await demo.end()
 
     assert code == 1, demo.text
-    assert "given up: GitLab waits for build-arm64" in demo.text
     result = read(tmp_path / "demo.json")
     assert result["ok"] is False
-    assert any(problem.startswith("build-arm64: GitLab says running") for problem in result["problems"])
+    # Whether the runner could still tell GitLab depends on which of its processes was killed first.
+    assert any(problem.startswith("build-arm64: GitLab says") for problem in result["problems"])
     assert left_behind(tmp_path / "lab", record) == []
 
 
@@ -86,7 +86,16 @@ def test_what_is_missing_is_named_before_anything_starts(tmp_path: Path) -> None
     environment = os.environ | {"PATH": str(programs), "ISTHMUS_KUBE_BIN": str(tmp_path / "none")}
 
     done = subprocess.run(
-        [sys.executable, "-m", "isthmus", "lab", "demo", "--engine=kube", f"--dir={tmp_path / 'lab'}"],
+        [
+            sys.executable,
+            "-m",
+            "isthmus",
+            "lab",
+            "demo",
+            "--engine=kube",
+            "--clusters=home:linux/amd64",
+            f"--dir={tmp_path / 'lab'}",
+        ],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -97,6 +106,7 @@ def test_what_is_missing_is_named_before_anything_starts(tmp_path: Path) -> None
     assert done.returncode == 1
     assert "git is not on PATH" in done.stdout
     assert "run: make kube" in done.stdout
+    assert "no cluster has a linux/arm64, windows/amd64 node" in done.stdout
     assert not (tmp_path / "lab").exists()
 
 
