@@ -197,3 +197,23 @@ async def test_the_rest(client: HttpClient, home: str) -> None:
         "Groups": "",
         "ServiceAccounts": "n/s",
     }
+
+
+async def test_definitions(client: HttpClient, home: str) -> None:
+    group = f"{home.rsplit('/', 1)[1]}.ex.io"
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+    names = {"plural": "things", "kind": "Thing", "shortNames": ["th", "ti"]}
+    spec = {"group": group, "scope": "Cluster", "names": names, "versions": [version]}
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    await client.create(path, {"metadata": {"name": f"things.{group}"}, "spec": spec})
+    shown = await table(client, f"{path}/things.{group}")
+    del shown["Created At"], shown["Established"]
+    assert shown == {
+        "Name": f"things.{group}",
+        "Scope": "Cluster",
+        "Versions": "v1",
+        "Group": group,
+        "Kind": "Thing",
+        "ShortNames": "th,ti",
+    }
+    await client.delete(f"{path}/things.{group}")
