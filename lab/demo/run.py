@@ -113,6 +113,7 @@ async def _lab(demo: Demo, screen: Screen) -> AsyncIterator[LabRecord]:
     finally:
         if not is_kept and _mark(demo.directory) not in ("", before):
             screen.finish()
+            screen.say("ending the lab ...")
             await down(demo.directory)
 
 
@@ -134,7 +135,8 @@ async def _following(record: LabRecord, mirror: PodMirror) -> AsyncIterator[None
 
 async def _push(demo: Demo, screen: Screen, client: GitLabClient, token: str) -> Json:
     project = await push_example(client, token, _example(), demo.checkout)
-    screen.say(f"\npushed examples/{EXAMPLE} to {project['web_url']}: four jobs, whose tags choose the cluster\n")
+    screen.say(f"\npushed examples/{EXAMPLE} to {project['web_url']}")
+    screen.say("its four jobs have tags, and the tags choose the cluster:\n")
     return project
 
 
@@ -148,7 +150,10 @@ async def _verified(demo: Demo, project: str) -> bool:
     if demo.json_file:
         command.append(f"--json={demo.json_file.absolute()}")
     path = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH", ""))))
-    process = await asyncio.create_subprocess_exec(*command, env={**os.environ, "PYTHONPATH": path})
+    # In a session of its own: a terminal's Ctrl-C is for us, and we end it.
+    process = await asyncio.create_subprocess_exec(
+        *command, env={**os.environ, "PYTHONPATH": path}, start_new_session=True
+    )
     try:
         code = await process.wait()
     except BaseException:

@@ -26,7 +26,8 @@ def show(report: Report, console: Console) -> None:
     """Print the tables and what is wrong."""
     console.print(_jobs(report.rows))
     if report.index.digest:
-        console.print(Text(), _index(report), sep="\n", end="")
+        console.print()
+        console.print(_index(report))
     simulated = {what for row in report.rows for what in row.simulated}
     if simulated:
         console.print(Text("\nSimulated here", style="bold"))
