@@ -203,7 +203,12 @@ async def test_definitions(client: HttpClient, home: str) -> None:
     group = f"{home.rsplit('/', 1)[1]}.ex.io"
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
     names = {"plural": "things", "kind": "Thing", "shortNames": ["th", "ti"]}
-    spec = {"group": group, "scope": "Cluster", "names": names, "versions": [version]}
+    spec = {
+        "group": group,
+        "scope": "Cluster",
+        "names": names,
+        "versions": [version, version | {"name": "v1beta1", "storage": False}],
+    }
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     await client.create(path, {"metadata": {"name": f"things.{group}"}, "spec": spec})
     shown = await table(client, f"{path}/things.{group}")
@@ -211,7 +216,7 @@ async def test_definitions(client: HttpClient, home: str) -> None:
     assert shown == {
         "Name": f"things.{group}",
         "Scope": "Cluster",
-        "Versions": "v1",
+        "Versions": "v1(storage),v1beta1",
         "Group": group,
         "Kind": "Thing",
         "ShortNames": "th,ti",

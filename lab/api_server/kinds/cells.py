@@ -169,3 +169,9 @@ def established(definition: Manifest, _now: datetime) -> bool:
     """Return whether a custom resource is served."""
     conditions = at(definition, "status", "conditions") or []
     return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+
+
+def versions(definition: Manifest, _now: datetime) -> str:
+    """Return the served versions of a custom resource, and which one is stored."""
+    served = [one for one in definition["spec"]["versions"] if one.get("served")]
+    return ",".join(sorted(one["name"] + ("(storage)" if one.get("storage") else "") for one in served))

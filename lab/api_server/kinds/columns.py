@@ -189,7 +189,7 @@ COLUMNS: dict[str, Columns] = {
     "customresourcedefinitions.apiextensions.k8s.io": (
         NAME,
         field("Scope", "spec", "scope"),
-        Column("Versions", lambda one, _now: ",".join(version["name"] for version in one["spec"]["versions"])),
+        Column("Versions", cells.versions),
         field("Created At", "metadata", "creationTimestamp", kind="date"),
         field("Group", "spec", "group", priority=1),
         field("Kind", "spec", "names", "kind", priority=1),
