@@ -1,6 +1,7 @@
 """Settings of the lab's commands, from the environment; options on the command line win."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -22,3 +23,7 @@ class LabSettings(BaseSettings):
         description="Control planes: embedded needs Python only, kube the result of make kube.",
     )
     clusters: str = Field(default=DEFAULT_CLUSTERS, description="name:os/arch[+os/arch],...; the first is the source.")
+    buildah: Literal["auto", "real", "stand-in"] = Field(
+        default="auto",
+        description="Whose buildah jobs find: this machine's, the lab's stand-in, or (auto) the first of them that is.",
+    )

@@ -84,6 +84,7 @@ def test_what_is_missing_is_named_before_anything_starts(tmp_path: Path) -> None
     programs.mkdir()
     (programs / "bash").symlink_to(shutil.which("bash") or "/bin/bash")
     environment = os.environ | {"PATH": str(programs), "ISTHMUS_KUBE_BIN": str(tmp_path / "none")}
+    environment["ISTHMUS_LAB_BUILDAH"] = "real"
 
     done = subprocess.run(
         [
@@ -105,6 +106,7 @@ def test_what_is_missing_is_named_before_anything_starts(tmp_path: Path) -> None
 
     assert done.returncode == 1
     assert "git is not on PATH" in done.stdout
+    assert "there is no buildah on PATH" in done.stdout
     assert "run: make kube" in done.stdout
     assert "no cluster has a linux/arm64, windows/amd64 node" in done.stdout
     assert not (tmp_path / "lab").exists()
