@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Test processes at once. Most tests wait for something; each process has labs of its own, of 1-2 GB.
+WORKERS ?= 3
 
 .PHONY: demo test check kube format clean
 
@@ -19,7 +21,7 @@ demo: $(READY)
 	@$(BIN)/isthmus lab demo $(DEMO)
 
 test: $(READY)
-	@$(BIN)/python -m pytest $(TEST)
+	@$(BIN)/python -m pytest -q --numprocesses=$(WORKERS) --dist=loadfile $(TEST)
 
 check: $(READY)
 	@$(BIN)/ruff format --check .

@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,9 @@ from typing import Any
 
 from lab.plan import LabPlan
 from lab.processes import ProcessTable
+
+# How long a command waits for another that works on the same lab, before it gives up.
+LOCK_SECONDS = 3.0
 
 FORMAT = 1
 
@@ -143,6 +147,21 @@ class LabDirectory:
         self.empty()
         self.root.rmdir()
 
+    def _lock(self, handle: int) -> None:
+        """Take the lock; a command that was just killed may hold it for another moment."""
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise LabBusy(
+                        f"another isthmus lab command works on {self.root}; wait for it or end it first"
+                    ) from None
+                time.sleep(0.05)
+            else:
+                return
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other commands from this lab; raises LabBusy, NoLab where the directory does not exist."""
@@ -153,9 +172,7 @@ class LabDirectory:
         except NotADirectoryError:
             raise NoLab(f"{self.root} is no directory") from None
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock(handle)
             yield
-        except BlockingIOError:
-            raise LabBusy(f"another isthmus lab command works on {self.root}; wait for it or end it first") from None
         finally:
             os.close(handle)

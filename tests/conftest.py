@@ -12,6 +12,7 @@ An engine that cannot run here is left out with one line at the end; with ISTHMU
 """
 
 import os
+import re
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -25,8 +26,7 @@ from lab.plan import DEFAULT_CLUSTERS, Component, EngineName, LabPlan, parse_clu
 from lab.running import RunningLab, running
 from lab.waiting import until_object
 
-ENGINE_OF = pytest.StashKey[dict[str, str]]()
-LEFT_OUT = pytest.StashKey[Counter[str]]()
+ENGINE_IN_NAME = re.compile(r"\[(?:.*-)?(embedded|kube)(?:-.*)?\]$")
 
 
 @pytest.fixture(scope="session", params=["embedded", pytest.param("kube", marks=pytest.mark.kube)])
@@ -89,34 +89,34 @@ async def federated_namespace(federation_lab: RunningLab, namespace: str) -> str
     return namespace
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out the tests of an engine that cannot run here."""
     engines = {item.nodeid: name for item in items if (name := _engine_of(item))}
     missing = {name: missing_parts(EngineName(name)) for name in set(engines.values())}
     if missing.get("kube") and os.environ.get("ISTHMUS_TEST_REQUIRE_KUBE") == "1":
         raise pytest.UsageError(f"ISTHMUS_TEST_REQUIRE_KUBE is set, but {missing['kube']}")
-    left_out = [item for item in items if missing.get(engines.get(item.nodeid, ""))]
-    config.stash[LEFT_OUT] = Counter(engines[item.nodeid] for item in left_out)
-    items[:] = [item for item in items if item not in left_out]
+    items[:] = [item for item in items if not missing.get(engines.get(item.nodeid, ""))]
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Note which engine each test that will run is for."""
-    session.config.stash[ENGINE_OF] = {item.nodeid: name for item in session.items if (name := _engine_of(item))}
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say per engine how many tests ran and how many passed, or why it was left out.
 
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say per engine how many tests there were and how many passed; `.ci/run` reads these lines."""
-    engines = config.stash.get(ENGINE_OF, {})
-    left_out = config.stash.get(LEFT_OUT, Counter())
-    collected = Counter(engines.values())
-    passed = Counter(
-        engines[report.nodeid] for report in terminalreporter.getreports("passed") if report.nodeid in engines
-    )
-    for name in sorted(left_out):
-        terminalreporter.write_line(f"engine {name}: {left_out[name]} left out: {missing_parts(EngineName(name))}")
-    for name in sorted(collected):
-        terminalreporter.write_line(f"engine {name}: collected {collected[name]}, passed {passed[name]}")
+    By the reports alone: with several workers the process that prints this has collected nothing itself.
+    """
+    ran: Counter[str] = Counter()
+    passed: Counter[str] = Counter()
+    for outcome in ("passed", "failed", "error"):
+        for report in terminalreporter.getreports(outcome):
+            if found := ENGINE_IN_NAME.search(report.nodeid):
+                ran[found[1]] += 1
+                passed[found[1]] += outcome == "passed"
+    for engine in EngineName:
+        if missing := missing_parts(engine):
+            terminalreporter.write_line(f"engine {engine.value}: left out: {missing}")
+        elif ran[engine.value]:
+            terminalreporter.write_line(
+                f"engine {engine.value}: ran {ran[engine.value]}, passed {passed[engine.value]}"
+            )
 
 
 def _engine_of(item: pytest.Item) -> str:

@@ -32,13 +32,22 @@ class Chaperons:
         self._chaperons = chaperons
         self._pods = pods
         self._clock = clock
+        self._last: dict[Key, TargetPod] = {}  # how pods that are gone were last seen, while their chaperons are there
+        pods.subscribe(self._on_pod)
+
+    def _on_pod(self, key: Key, old: TargetPod | None, new: TargetPod | None) -> None:
+        if new is not None:
+            self._last.pop(key, None)
+        elif old is not None and self._chaperons.get(*key) is not None:
+            self._last[key] = old
 
     async def reconcile(self, key: Key) -> float | None:
         """Make the pod, or show its status."""
         chaperon = self._chaperons.get(*key)
         if chaperon is None:
+            self._last.pop(key, None)
             return None  # the garbage collector takes the pod
-        plan = mirroring.decide(chaperon, self._pods.get(*key), self._clock())
+        plan = mirroring.decide(chaperon, self._pods.get(*key), self._last.get(key), self._clock())
         for action in plan.actions:
             wait = await self._perform(action, chaperon)
             if wait is not None:

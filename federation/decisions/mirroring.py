@@ -73,9 +73,14 @@ def is_rejected(status: Manifest) -> bool:
     return status.get("phase") == "Failed" and not has_started(status) and status.get("reason") not in _GENUINE_ENDS
 
 
-def decide(chaperon: Chaperon, pod: TargetPod | None, now: datetime) -> Plan:
-    """Return what to write for one chaperon and the pod of its name."""
+def decide(chaperon: Chaperon, pod: TargetPod | None, last: TargetPod | None, now: datetime) -> Plan:
+    """Return what to write for one chaperon and the pod of its name; `last` is how a pod that is gone was last seen.
+
+    A kubelet writes the end of a pod and deletes it in one breath: without `last` its exit code would be lost (C1).
+    """
     if pod is None:
+        if last is not None and (patch := _last_words(chaperon, last)):
+            return Plan((ShowStatus(patch),))
         return Plan() if chaperon.is_terminating else _without_pod(chaperon, now)
     if pod.owner_uid != chaperon.uid:
         return Plan((Refuse(f"a pod named {pod.name} that this PodChaperon does not control is in the way"),), 30.0)
@@ -89,6 +94,12 @@ def decide(chaperon: Chaperon, pod: TargetPod | None, now: datetime) -> Plan:
     if patch := merge_patch(chaperon.status, pod.status):
         actions.append(ShowStatus(patch))
     return Plan(tuple(actions))
+
+
+def _last_words(chaperon: Chaperon, last: TargetPod) -> Manifest:
+    if last.owner_uid != chaperon.uid or not has_started(last.status):
+        return {}
+    return merge_patch(chaperon.status, last.status)
 
 
 def _without_pod(chaperon: Chaperon, now: datetime) -> Plan:

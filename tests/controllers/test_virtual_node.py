@@ -25,6 +25,7 @@ from federation.model.target import parse_target
 from federation.model.virtual_node import KubeletAddress
 from federation.names import ELECT, IS_RESERVED, PARENT_CLUSTER_NAME, PARENT_NAME, PARENT_NAMESPACE, PARENT_UID
 from federation.names import SOURCE_POD_MANIFEST as MANIFEST
+from federation.names import TARGET as OF_TARGET
 from tests.lab.planes import eventually
 from tests.source_plane import Source
 
@@ -224,7 +225,7 @@ async def _chaperon(api: Api, proxy: Manifest) -> Manifest:
     metadata = {
         "generateName": "proxy-",
         "namespace": "default",
-        "labels": {PARENT_UID: proxy["metadata"]["uid"], PARENT_CLUSTER_NAME: "home"},
+        "labels": {PARENT_UID: proxy["metadata"]["uid"], PARENT_CLUSTER_NAME: "home", OF_TARGET: TARGET.label},
         "annotations": {PARENT_NAME: "proxy", PARENT_NAMESPACE: "default"},
     }
     spec = {"containers": [{"name": "c", "image": "busybox"}]}

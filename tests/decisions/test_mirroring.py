@@ -59,17 +59,17 @@ def pod(status: dict[str, Any], owner: str = "c", terminating: bool = False) -> 
 
 
 def test_a_new_chaperon_gets_its_pod() -> None:
-    assert decide(chaperon(), None, NOW).actions == (MakePod(),)
+    assert decide(chaperon(), None, None, NOW).actions == (MakePod(),)
 
 
 def test_S2_without_reservation_the_pod_waits_until_it_is_allowed() -> None:
-    assert decide(chaperon(waits="true"), None, NOW).actions == ()
-    assert decide(chaperon(waits="true", allowed="true"), None, NOW).actions == (MakePod(),)
+    assert decide(chaperon(waits="true"), None, None, NOW).actions == ()
+    assert decide(chaperon(waits="true", allowed="true"), None, None, NOW).actions == (MakePod(),)
 
 
 def test_S1_a_rejected_pod_is_removed_and_not_shown() -> None:
     rejected = pod(REJECTED)
-    assert decide(chaperon(PENDING), rejected, NOW).actions == (RemovePod(rejected, "OutOfcpu"),)
+    assert decide(chaperon(PENDING), rejected, None, NOW).actions == (RemovePod(rejected, "OutOfcpu"),)
 
 
 @pytest.mark.parametrize(
@@ -80,41 +80,54 @@ def test_S1_a_rejected_pod_is_removed_and_not_shown() -> None:
     ],
 )
 def test_S1_a_genuine_end_is_shown(status: dict[str, Any]) -> None:
-    actions = decide(chaperon(PENDING), pod(status), NOW).actions
+    actions = decide(chaperon(PENDING), pod(status), None, NOW).actions
     assert isinstance(actions[0], ShowStatus)
 
 
 def test_S1_a_pod_that_never_ran_is_made_again_with_back_off() -> None:
-    first = decide(chaperon(PENDING), None, NOW).actions
+    first = decide(chaperon(PENDING), None, None, NOW).actions
     assert first == (MakePod(remade="1 2026-11-23T12:00:00.000000Z"),)
-    soon = decide(chaperon(PENDING, remade="3 2026-11-23T11:59:58Z"), None, NOW)
+    soon = decide(chaperon(PENDING, remade="3 2026-11-23T11:59:58Z"), None, None, NOW)
     assert soon.actions == ()
     assert soon.look_again_seconds == pytest.approx(2.0)
-    late = decide(chaperon(PENDING, remade="3 2026-11-23T11:59:50Z"), None, NOW)
+    late = decide(chaperon(PENDING, remade="3 2026-11-23T11:59:50Z"), None, None, NOW)
     assert late.actions == (MakePod(remade="4 2026-11-23T12:00:00.000000Z"),)
 
 
 def test_a_pod_that_ran_and_vanished_is_marked_missing() -> None:
-    assert decide(chaperon(RUNNING), None, NOW).actions == (MarkMissing("2026-11-23T12:00:00.000000Z"),)
+    assert decide(chaperon(RUNNING), None, None, NOW).actions == (MarkMissing("2026-11-23T12:00:00.000000Z"),)
 
 
 @pytest.mark.parametrize(("restart", "expected"), [("Always", (MakePod(),)), ("Never", ()), ("OnFailure", ())])
 def test_alone_for_a_minute_only_pods_that_always_run_come_back(restart: str, expected: tuple[object, ...]) -> None:
     long_ago = chaperon(RUNNING, restart, missing="2026-11-23T11:58:00Z")
-    assert decide(long_ago, None, NOW).actions == expected
+    assert decide(long_ago, None, None, NOW).actions == expected
 
 
 def test_a_pod_that_came_back_is_not_missing() -> None:
-    assert MarkMissing(None) in decide(chaperon(RUNNING, missing="2026-11-23T11:58:00Z"), pod(RUNNING), NOW).actions
+    assert (
+        MarkMissing(None) in decide(chaperon(RUNNING, missing="2026-11-23T11:58:00Z"), pod(RUNNING), None, NOW).actions
+    )
 
 
 def test_S3_a_chaperon_being_deleted_makes_nothing_and_shows_the_end() -> None:
-    assert decide(chaperon(PENDING, deleting=""), None, NOW).actions == ()
-    shown = decide(chaperon(RUNNING, deleting=""), pod({"phase": "Succeeded"}, terminating=True), NOW).actions
+    assert decide(chaperon(PENDING, deleting=""), None, None, NOW).actions == ()
+    shown = decide(chaperon(RUNNING, deleting=""), pod({"phase": "Succeeded"}, terminating=True), None, NOW).actions
     assert isinstance(shown[0], ShowStatus)
+
+
+def test_C1_the_last_words_of_a_pod_are_shown_although_it_is_gone() -> None:
+    end = {"phase": "Failed", "containerStatuses": [{"name": "main", "state": {"terminated": {"exitCode": 7}}}]}
+    shown = decide(chaperon(RUNNING), None, pod(end), NOW).actions
+    assert isinstance(shown[0], ShowStatus)
+    assert decide(chaperon(end), None, pod(end), NOW).actions == (MarkMissing("2026-11-23T12:00:00.000000Z"),)
+    assert decide(chaperon(RUNNING), None, pod(end, owner="another"), NOW).actions[0] == MarkMissing(
+        "2026-11-23T12:00:00.000000Z"
+    )
 
 
 def test_C4_another_pod_of_that_name_is_left_alone() -> None:
     assert not any(
-        isinstance(action, RemovePod) for action in decide(chaperon(), pod(REJECTED, owner="another"), NOW).actions
+        isinstance(action, RemovePod)
+        for action in decide(chaperon(), pod(REJECTED, owner="another"), None, NOW).actions
     )
