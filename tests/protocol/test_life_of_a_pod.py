@@ -1,6 +1,8 @@
 """One pod, another cluster: the ordinary life, on either engine."""
 
 import asyncio
+import os
+import shutil
 
 import pytest
 
@@ -8,6 +10,7 @@ from federation import names
 from federation.kinds import CLUSTER_TARGETS, POD_CHAPERONS, TARGETS
 from federation.kube.errors import Invalid, StatusError
 from federation.kube.resources import CONFIG_MAPS, JOBS, NODES, PODS, SECRETS
+from lab.engines.engine import kube_directory
 from tests.protocol.federation import Federation, condition, is_gone, phase, pod
 
 
@@ -35,8 +38,11 @@ async def test_a_proxys_logs_and_commands_reach_its_delegate(federation: Federat
             break
         await asyncio.sleep(0.1)
     assert log == b"from afar\n"
+    program = shutil.which("kubectl", path=f"{kube_directory()}:{os.environ['PATH']}")
+    if program is None:
+        pytest.skip("no kubectl: run `make kube`")
     kubectl = await asyncio.create_subprocess_exec(
-        "kubectl",
+        program,
         f"--kubeconfig={federation.lab.kubeconfig()}",
         f"--namespace={federation.namespace}",
         *("exec", name, "--", "sh", "-c", "echo out; echo err >&2; exit 3"),
