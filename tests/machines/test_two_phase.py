@@ -1,0 +1,264 @@
+"""The two-phase protocol as a machine: any interleaving of stale agents, crashes, targets and the source's scheduler.
+
+The world is the least that the rule speaks of: one proxy in the source, a chaperon in each target, versions. Agents
+decide by the real `decide`, on what they last saw; their writes meet the same checks as in the shell. The judge looks
+at the world only. Two mutants show that the judge can tell: one allows before the Binding, one spares the losers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import HealthCheck, find, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample
+
+from federation.decisions import placement
+from federation.decisions.placement import Plan, TargetView
+from federation.model.chaperon import Chaperon
+from federation.model.pod import ProxyPod
+from tests.decisions.pods import NOW, chaperon, finalizers, proxy, target
+
+TARGETS = ("a", "b")
+LONG_AGO = "2026-11-23T11:00:00Z"
+Decide = Callable[[ProxyPod | None, tuple[TargetView, ...]], Plan]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A chaperon: what may be marked on it, and its version."""
+
+    reserved: bool = False
+    allowed: bool = False
+    terminating: bool = False
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The world, or what an agent remembers of it."""
+
+    node: str = ""
+    gated: bool = True
+    pinned: tuple[str, ...] = ()
+    terminating: bool = False
+    phase: str = "Pending"
+    is_there: bool = True
+    finalizers: tuple[str, ...] = TARGETS
+    version: int = 1
+    chaperons: dict[str, Held | None] = field(default_factory=lambda: dict.fromkeys(TARGETS))
+
+    def proxy(self) -> ProxyPod | None:
+        """The proxy, as decisions get it."""
+        if not self.is_there:
+            return None
+        return proxy(
+            node=self.node,
+            gated=self.gated,
+            phase=self.phase,
+            terminating=self.terminating,
+            finalizers=finalizers(*self.finalizers),
+            ungated_at="" if self.gated else LONG_AGO,
+            pinned=self.pinned,
+        )
+
+    def views(self) -> tuple[TargetView, ...]:
+        """The targets, as decisions get them."""
+        return tuple(target(name, *([_chaperon(held)] if held else [])) for name, held in self.chaperons.items())
+
+
+def _chaperon(held: Held) -> Chaperon:
+    return chaperon(reserved=held.reserved, allowed=held.allowed, terminating=held.terminating)
+
+
+class World:
+    """One proxy, two targets, two agents with memories of their own."""
+
+    def __init__(self, decide: Decide, *, is_checked: bool = True) -> None:
+        self.now = Seen()
+        self.memory = [self.now, self.now]
+        self.breaches: list[str] = []
+        self._decide = decide
+        self._is_checked = is_checked
+
+    def step(self, kind: str, which: int, name: str) -> None:
+        """Do one thing; what is impossible is skipped."""
+        match kind:
+            case "look":
+                self.memory[which] = self.now
+            case "act" | "crash":
+                self._act(self.memory[which], 1 if kind == "crash" else 99)
+            case "reserve" | "lose":
+                self._mark(name, reserved=kind == "reserve")
+            case "schedule":
+                self._schedule(name)
+            case "delete":
+                self._change(terminating=True)
+            case "collect":
+                held = self.now.chaperons[name]
+                if held and held.terminating:
+                    self._put(name, None)
+        self._judge()
+
+    def settle(self) -> None:
+        """Let everybody do their part until nothing changes."""
+        for _ in range(30):
+            before = self.now
+            for name in TARGETS:
+                self.step("collect", 0, name)
+                self.step("reserve", 0, name)
+                self.step("schedule", 0, name)
+            self.step("look", 0, "a")
+            self.step("act", 0, "a")
+            if self.now == before:
+                return
+
+    def _change(self, **values: object) -> None:
+        if self.now.is_there:
+            self.now = replace(self.now, version=self.now.version + 1, **values)  # type: ignore[arg-type]  # by name
+
+    def _put(self, name: str, held: Held | None) -> None:
+        self.now = replace(self.now, chaperons=self.now.chaperons | {name: held})
+
+    def _mark(self, name: str, *, reserved: bool) -> None:
+        held = self.now.chaperons[name]
+        if held and not held.allowed and held.reserved != reserved:
+            self._put(name, replace(held, reserved=reserved, version=held.version + 1))
+
+    def _schedule(self, name: str) -> None:
+        """The source's scheduler binds to a virtual node that the proxy is tied to; one Binding is accepted."""
+        if not self.now.gated and name in self.now.pinned:
+            self._bind(name)
+
+    def _bind(self, name: str) -> None:
+        if self.now.is_there and not self.now.node and not self.now.terminating:
+            self._change(node=name, gated=False)
+
+    def _act(self, seen: Seen, most: int) -> None:
+        plan = self._decide(seen.proxy(), seen.views())
+        for action in plan.actions[:most]:
+            if not self._perform(action, seen):
+                return  # a Conflict: the queue brings the key back
+
+    def _perform(self, action: placement.Action, seen: Seen) -> bool:  # noqa: C901, PLR0911  # one case per action
+        is_current = seen.version == self.now.version and self.now.is_there
+        match action:
+            case placement.Ask(node):
+                if self.now.chaperons[node] is None:
+                    self._put(node, Held())
+            case placement.Withdraw(node, _):
+                held = self.now.chaperons[node]
+                remembered = seen.chaperons[node]
+                if held is None or remembered is None or held.version != remembered.version:
+                    return held is None
+                self._put(node, replace(held, terminating=True, version=held.version + 1))
+            case placement.Allow(node, _):
+                is_right = self.now.is_there and self.now.node == node and not self.now.terminating
+                held = self.now.chaperons[node]
+                if self._is_checked and not is_right:
+                    return False
+                if held:
+                    self._put(node, replace(held, allowed=True, version=held.version + 1))
+            case placement.Ungate(nodes):
+                if not is_current:
+                    return False
+                self._change(gated=False, pinned=nodes)
+            case placement.Bind(node):
+                self._bind(node)
+            case placement.End():
+                if not is_current:
+                    return False
+                self._change(phase="Failed")
+            case placement.ForgetTargets(names):
+                gone = [n for n in TARGETS if finalizers(n)[0] in names and self.now.chaperons[n] is None]
+                if not is_current:
+                    return False
+                self._change(finalizers=tuple(n for n in self.now.finalizers if n not in gone))
+                if self.now.terminating and not self.now.finalizers:
+                    self.now = replace(self.now, is_there=False)
+            case placement.RecordTargets(names):
+                if not is_current:
+                    return False
+                new = tuple(n for n in TARGETS if finalizers(n)[0] in names and n not in self.now.finalizers)
+                self._change(finalizers=self.now.finalizers + new)
+            case placement.Delete() | placement.Explain():
+                pass
+        return True
+
+    def _judge(self) -> None:
+        allowed = [name for name, held in self.now.chaperons.items() if held and held.allowed and not held.terminating]
+        if len(allowed) > 1:
+            self.breaches.append(f"allowed in {allowed} at once")
+        if self.now.is_there and any(name != self.now.node for name in allowed):
+            self.breaches.append(f"allowed in {allowed}, bound to {self.now.node!r}")
+
+
+def real(seen: ProxyPod | None, targets: tuple[TargetView, ...]) -> Plan:
+    return placement.decide(seen, targets, NOW)
+
+
+def allows_before_the_binding(seen: ProxyPod | None, targets: tuple[TargetView, ...]) -> Plan:
+    early = tuple(placement.Allow(t.node_name, c) for t in targets for c in t.chaperons if c.is_reserved)
+    plan = real(seen, targets)
+    return replace(plan, actions=early + plan.actions)
+
+
+def spares_the_losers(seen: ProxyPod | None, targets: tuple[TargetView, ...]) -> Plan:
+    plan = real(seen, targets)
+    kept = tuple(
+        a for a in plan.actions if not (isinstance(a, placement.Withdraw) and seen and not seen.is_terminating)
+    )
+    return replace(plan, actions=kept)
+
+
+KINDS = ("look", "act", "crash", "reserve", "lose", "schedule", "delete", "collect")
+steps = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 1), st.sampled_from(TARGETS)), max_size=40)
+thorough = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+Steps = list[tuple[str, int, str]]
+
+
+def after(taken: Steps, decide: Decide, *, is_checked: bool = True) -> World:
+    world = World(decide, is_checked=is_checked)
+    for kind, which, name in taken:
+        world.step(kind, which, name)
+    return world
+
+
+def leaks(world: World) -> list[str]:
+    """What is left where it should not be, once all has settled."""
+    world.settle()
+    left = [name for name, held in world.now.chaperons.items() if held]
+    if world.now.is_there and not world.now.terminating:
+        return [name for name in left if name != world.now.node]
+    return left if not world.now.is_there else [*left, "the proxy itself"]
+
+
+@thorough
+@given(steps)
+def test_never_two_allowed_and_nothing_is_left(taken: Steps) -> None:
+    world = after(taken, real)
+    assert world.breaches == []
+    assert leaks(world) == []
+    assert world.breaches == []
+    if world.now.is_there:
+        held = world.now.chaperons[world.now.node]
+        assert held is not None, "whatever happened, in the end it runs somewhere"
+        assert held.allowed
+
+
+@pytest.mark.parametrize(
+    ("mutant", "is_caught"),
+    [
+        (
+            allows_before_the_binding,
+            lambda taken: bool(after(taken, allows_before_the_binding, is_checked=False).breaches),
+        ),
+        (spares_the_losers, lambda taken: bool(leaks(after(taken, spares_the_losers)))),
+    ],
+    ids=["allow before the Binding", "spare the losers"],
+)
+def test_the_judge_catches_mutants(mutant: Decide, is_caught: Callable[[Steps], bool]) -> None:
+    try:
+        find(steps, is_caught, settings=settings(max_examples=3000, deadline=None, database=None))
+    except NoSuchExample:
+        pytest.fail(f"{mutant} went unnoticed")
