@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Test processes at once. Most tests wait for something; each process has labs of its own, of 1-2 GB.
-WORKERS ?= 3
+WORKERS ?= 2
 
 .PHONY: demo test check kube format clean
 

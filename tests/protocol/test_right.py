@@ -41,20 +41,20 @@ async def test_C1_a_job_that_waits_for_a_terminal_phase_gets_its_replacement(fed
     await federation.until_running(first, seconds=30)
     cluster = federation.cluster_of((await federation.home.get(PODS, first, federation.namespace))["spec"]["nodeName"])
     delegate = await federation.chaperon_name(first, cluster)
-    # As a drain does: the delegate is marked, then deleted.
-    mark = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "drained"}
-    api = federation.lab.api(cluster)
-    live = await api.get(PODS, delegate, federation.namespace)
-    conditions = [*live["status"]["conditions"], mark]
-    await api.patch(PODS, delegate, {"status": {"conditions": conditions}}, federation.namespace, subresource="status")
-    await api.delete(PODS, delegate, federation.namespace)
+    # As a drain does: through the eviction API, which marks the pod and deletes it in one go.
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": delegate}}
+    await federation.lab.api(cluster).create(
+        PODS, eviction, federation.namespace, name=delegate, subresource="eviction"
+    )
+    ended = await federation.until_pod(first, lambda p: p is None or phase(p) == "Failed", seconds=30)
+    assert not ended or condition(ended, "DisruptionTarget").get("status") == "True"
     second = await _pod_of(federation, "patient", but=first)
     await federation.until_running(second, seconds=30)
 
 
 async def _pod_of(federation: Federation, job: str, but: str) -> str:
     selector = f"batch.kubernetes.io/job-name={job}"
-    for _ in range(300):
+    for _ in range(600):
         listing = await federation.home.list(PODS, federation.namespace, label_selector=selector)
         names_ = [item["metadata"]["name"] for item in listing.items if item["metadata"]["name"] != but]
         if names_:

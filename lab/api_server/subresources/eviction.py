@@ -2,7 +2,7 @@
 
 from lab.api_server.core.decoding import read_manifest
 from lab.api_server.core.deleting import Deleter
-from lab.api_server.core.manifest import Manifest, at, clone
+from lab.api_server.core.manifest import Clock, Manifest, at, clone, timestamp
 from lab.api_server.core.reading import Reader
 from lab.api_server.core.request import Response, answer
 from lab.api_server.core.routes import Call
@@ -14,8 +14,8 @@ from lab.api_server.core.writing import Writer
 class Evictor:
     """Deletes pods as far as their budgets allow."""
 
-    def __init__(self, reader: Reader, writer: Writer, deleter: Deleter) -> None:
-        self._reader, self._writer, self._deleter = reader, writer, deleter
+    def __init__(self, reader: Reader, writer: Writer, deleter: Deleter, clock: Clock) -> None:
+        self._reader, self._writer, self._deleter, self._clock = reader, writer, deleter, clock
 
     async def evict(self, call: Call) -> Response:
         """Answer one Eviction."""
@@ -26,8 +26,27 @@ class Evictor:
         pod = self._reader.require(call.kind, call.namespace, call.name).manifest
         if at(pod, "status", "phase") not in {"Succeeded", "Failed", "Pending"}:
             self._spend(call, pod)
+        if not call.is_dry_run:
+            self._mark(call)
         await self._deleter.end(call, eviction.get("deleteOptions") or {})
         return answer({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
+
+    def _mark(self, call: Call) -> None:
+        """Say on the pod why it ends, as Jobs with a podFailurePolicy want to know."""
+        current = self._reader.require(call.kind, call.namespace, call.name)
+        pod = clone(current.manifest)
+        status = pod.setdefault("status", {})
+        mark = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting",
+            "lastProbeTime": None,
+            "lastTransitionTime": timestamp(self._clock()),
+        }
+        others = [one for one in status.get("conditions") or [] if one.get("type") != "DisruptionTarget"]
+        status["conditions"] = [*others, mark]
+        self._writer.store(call, "MODIFIED", current.key, pod)
 
     def _spend(self, call: Call, pod: Manifest) -> None:
         """Take one disruption from the budget that covers the pod, or refuse with 429."""

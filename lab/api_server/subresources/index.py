@@ -27,7 +27,7 @@ class Subresources:
     def __init__(self, reader: Reader, writer: Writer, deleter: Deleter, tokens: Tokens, clock: Clock) -> None:
         self._reader, self._writer = reader, writer
         self._binder = Binder(reader, writer, clock)
-        self._evictor = Evictor(reader, writer, deleter)
+        self._evictor = Evictor(reader, writer, deleter, clock)
         self._scaler = Scaler(reader, writer)
         self._streams = Streams(reader)
         self._token_requests = TokenRequests(reader, tokens)
