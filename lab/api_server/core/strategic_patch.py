@@ -55,16 +55,21 @@ def strategic_merge(target: Any, patch: Any) -> Any:
 def _merge_member(result: dict[str, Any], key: str, value: Any, patch: dict[str, Any]) -> None:
     if key.startswith(DELETE_FROM):
         name = key.removeprefix(DELETE_FROM)
-        result[name] = [one for one in result.get(name) or [] if one not in value]
+        result[name] = [one for one in _list(result.get(name)) if one not in value]
     elif key.startswith("$"):
         return
     elif value is None:
         result.pop(key, None)
     elif isinstance(value, list):
-        merged = _merge_list(key, result.get(key) or [], value)
+        merged = _merge_list(key, _list(result.get(key)), value)
         result[key] = _ordered(merged, key, patch.get(SET_ORDER + key))
     else:
         result[key] = strategic_merge(result.get(key), value)
+
+
+def _list(value: Any) -> list[Any]:
+    """Return the list that is there; anything else is replaced by the patch's."""
+    return value if isinstance(value, list) else []
 
 
 def merge_key(name: str, elements: list[Any]) -> str | None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lab.api_server.core.json_patch import PatchError, TestFailed, json_patch, merge_patch
@@ -66,6 +66,7 @@ def test_a_merge_patch_applied_twice_is_applied_once(target: dict[str, Any], pat
 
 
 @given(OBJECTS, OBJECTS)
+@example({"a": True}, {"a": []})
 def test_a_strategic_merge_applied_twice_is_applied_once(target: dict[str, Any], patch: dict[str, Any]) -> None:
     once = strategic_merge(target, patch)
     assert strategic_merge(once, patch) == once
