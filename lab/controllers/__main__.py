@@ -6,8 +6,6 @@ not used: tokens come from the API server (TokenRequest), none is kept in a Secr
 
 import argparse
 import asyncio
-import os
-import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +16,10 @@ from federation.kube.api import connect
 from federation.kube.errors import BadKubeconfig
 from federation.kube.limits import Limits
 from lab.controllers.program import Clocks, Program
+from lab.stopping import until_told
 
 # One watch per kind for garbage collection, some fifty on a real API server, beside our own and all writes.
 _LIMITS = Limits(connections_max=500)
-
-# A lab program ends within 2 s of SIGTERM; leaving the interpreter is the rest.
-_FAREWELL_SECONDS = 1.0
 
 _IGNORED_FLAGS = ("bind-address", "secure-port", "leader-elect", "kube-api-qps", "kube-api-burst")
 
@@ -33,24 +29,6 @@ async def run(kubeconfig: Path, root_certificate: str) -> None:
     clocks = Clocks(asyncio.get_running_loop().time, lambda: datetime.now(UTC))
     async with await connect(kubeconfig, limits=_LIMITS) as api:
         await Program(api, root_certificate, clocks).run()
-
-
-async def _until_told(kubeconfig: Path, root_certificate: str) -> None:
-    task = asyncio.ensure_future(run(kubeconfig, root_certificate))
-    loop = asyncio.get_running_loop()
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    waiting = asyncio.ensure_future(told.wait())
-    await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if told.is_set():
-        task.cancel()
-        await asyncio.wait([task], timeout=_FAREWELL_SECONDS)
-        if not task.done():
-            os._exit(0)  # dozens of TLS connections say goodbye slowly on a busy machine; nothing of ours is at stake
-    if not task.cancelled() and (error := task.exception()):
-        raise error
 
 
 def main() -> int:
@@ -65,7 +43,7 @@ def main() -> int:
     logger.remove()
     logger.add(sys.stderr, diagnose=False, format="{time:HH:mm:ss.SSS} {level: <7} {message} {extra}")
     try:
-        asyncio.run(_until_told(arguments.kubeconfig, arguments.root_ca_file.read_text()))
+        asyncio.run(until_told(run(arguments.kubeconfig, arguments.root_ca_file.read_text())))
     except (OSError, BadKubeconfig) as error:
         sys.stderr.write(f"lab.controllers: {error}\n")
         return 2

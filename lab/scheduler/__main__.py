@@ -5,8 +5,6 @@
 
 import argparse
 import asyncio
-import os
-import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +19,7 @@ from lab.scheduler.configuration import BadConfiguration, SchedulerConfiguration
 from lab.scheduler.extender import Extender
 from lab.scheduler.reports import Reports
 from lab.scheduler.scheduler import Scheduler
-
-# A lab program ends within 2 s of SIGTERM; leaving the interpreter is the rest.
-_FAREWELL_SECONDS = 1.0
+from lab.stopping import until_told
 
 
 async def run(configuration: SchedulerConfiguration) -> None:
@@ -37,24 +33,6 @@ async def run(configuration: SchedulerConfiguration) -> None:
         extenders = [Extender(one, session) for one in configuration.extenders]
         reports = Reports(api, lambda: datetime.now(UTC))
         await Scheduler(api, cluster, extenders, reports, clock).run()
-
-
-async def _until_told(configuration: SchedulerConfiguration) -> None:
-    task = asyncio.ensure_future(run(configuration))
-    loop = asyncio.get_running_loop()
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    waiting = asyncio.ensure_future(told.wait())
-    await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if told.is_set():
-        task.cancel()
-        await asyncio.wait([task], timeout=_FAREWELL_SECONDS)
-        if not task.done():
-            os._exit(0)  # dozens of TLS connections say goodbye slowly on a busy machine; nothing of ours is at stake
-    if not task.cancelled() and (error := task.exception()):
-        raise error
 
 
 def main() -> int:
@@ -72,7 +50,7 @@ def main() -> int:
     except BadConfiguration as error:
         sys.stderr.write(f"lab.scheduler: {error}\n")
         return 2
-    asyncio.run(_until_told(configuration))
+    asyncio.run(until_told(run(configuration)))
     return 0
 
 
