@@ -1,0 +1,196 @@
+"""Wires what an agent does for its cluster as a *source*: connections, virtual nodes, placement, feedback."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import orjson
+
+from federation import names
+from federation.clock import Clock
+from federation.controllers.connection import Connection
+from federation.controllers.connections import Connections
+from federation.controllers.feedback import Feedback
+from federation.controllers.placement import Placement
+from federation.controllers.target_status import TargetStatus
+from federation.controllers.virtual_node import VirtualNodes
+from federation.kube.api import Api, connect
+from federation.kube.resources import NODES, PODS
+from federation.kube.store import Key, Store
+from federation.kube.watch import follow
+from federation.kube.workqueue import Workqueue
+from federation.model.chaperon import Chaperon
+from federation.model.pod import ProxyPod, parse_proxy
+from federation.model.scheduling import SchedulingNode, parse_scheduling_node
+from federation.model.target import Target, parse_target
+from federation.settings import AgentSettings
+from federation.virtual_kubelet import VirtualKubelet, client_ca
+
+_NODES = f"{names.PROVIDER_KEY}={names.PROVIDER}"
+
+
+def _is_labelled(manifest: dict[str, object]) -> bool | None:
+    metadata = manifest["metadata"]
+    assert isinstance(metadata, dict)
+    labels = metadata.get("labels") or {}
+    return True if labels.get(names.NAMESPACE_LABEL) == names.NAMESPACE_LABEL_VALUE else None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStores:
+    """What every replica follows, because admission needs it too."""
+
+    namespaces: Store[bool] = field(default_factory=lambda: Store(_is_labelled))
+    targets: Store[Target] = field(default_factory=lambda: Store(parse_target))
+    cluster_targets: Store[Target] = field(default_factory=lambda: Store(parse_target))
+
+    def all_targets(self) -> list[Target]:
+        """Return the targets of both kinds."""
+        return [*self.targets.values(), *self.cluster_targets.values()]
+
+
+class SourceRole:
+    """The controllers of a source, to be started on the replica that leads."""
+
+    def __init__(
+        self, *, api: Api, settings: AgentSettings, stores: SourceStores, cluster_name: str, clock: Clock
+    ) -> None:
+        self._api = api
+        self._settings = settings
+        self._stores = stores
+        self._cluster_name = cluster_name
+        self._clock = clock
+
+    async def control(self, group: asyncio.TaskGroup) -> None:
+        """Start the controllers of a source in `group`: connections to targets, placement and feedback of proxies."""
+        pods: Store[ProxyPod] = Store(parse_proxy)
+        nodes: Store[SchedulingNode] = Store(parse_scheduling_node)
+        virtual_nodes = VirtualNodes(
+            api=self._api,
+            pods=pods,
+            is_wanted=self._is_wanted,
+            clock=self._clock,
+            kubelet_version=await self._version(),
+        )
+        kubelet = VirtualKubelet(
+            api=self._api,
+            nodes=virtual_nodes,
+            pods=pods,
+            clock=self._clock,
+            address=self._settings.gateway_address,
+            client_ca_pem=await client_ca(self._api),
+        )
+        connections = Connections(
+            api=self._api,
+            cluster_name=self._cluster_name,
+            targets=[self._stores.targets, self._stores.cluster_targets],
+            clock=self._clock,
+            service=kubelet.serve,
+            self_api=lambda: connect(self._settings.kubeconfig, self._settings.context),
+        )
+        placement = Placement(
+            api=self._api,
+            cluster_name=self._cluster_name,
+            pods=pods,
+            nodes=nodes,
+            is_labelled=lambda namespace: bool(self._stores.namespaces.get("", namespace)),
+            connections=connections.current,
+            clock=self._clock,
+        )
+        feedback = Feedback(api=self._api, pods=pods, connections=connections.current)
+        places: Workqueue[Key] = Workqueue("placement", placement.reconcile, workers=self._settings.workers)
+        statuses: Workqueue[Key] = Workqueue("feedback", feedback.reconcile, workers=self._settings.workers)
+        links: Workqueue[Key] = Workqueue("targets", connections.reconcile)
+        connections.add = links.add
+
+        def add(key: Key) -> None:
+            places.add(key)
+            statuses.add(key)
+
+        status = TargetStatus(
+            api=self._api,
+            targets=[self._stores.targets, self._stores.cluster_targets],
+            connections=connections,
+            clock=self._clock,
+        )
+        told: Workqueue[Key] = Workqueue("target status", status.reconcile)
+        connections.on_problem = told.add
+        connections.on_connected = lambda connection: _wake_by(connection, pods, add, told.add)
+        for store in (self._stores.targets, self._stores.cluster_targets):
+            store.subscribe(lambda key, old, new: links.add(key))
+            store.subscribe(lambda key, old, new: told.add(key))
+        group.create_task(virtual_nodes.run())
+        group.create_task(connections.run())
+        group.create_task(links.run())
+        group.create_task(told.run())
+        group.create_task(follow(self._api, PODS, pods, label_selector=names.HAS_FINALIZER))
+        group.create_task(follow(self._api, NODES, nodes, label_selector=_NODES))
+        await self._read_first(pods, nodes, connections)
+        pods.subscribe(lambda key, old, new: add(key))
+        nodes.subscribe(lambda key, old, new: _add_unbound(pods, places.add))
+        self._stores.namespaces.subscribe(lambda key, old, new: _add_all(pods, places.add, key[1]))
+        group.create_task(places.run())
+        group.create_task(statuses.run())
+
+    async def _read_first(self, pods: Store[ProxyPod], nodes: Store[SchedulingNode], connections: Connections) -> None:
+        """Write nothing before every reachable target has been listed (rule S5), or the time for it is up."""
+        await asyncio.gather(
+            pods.synced.wait(),
+            nodes.synced.wait(),
+            self._stores.namespaces.synced.wait(),
+            self._stores.targets.synced.wait(),
+            self._stores.cluster_targets.synced.wait(),
+        )
+        expected = len(self._stores.targets) + len(self._stores.cluster_targets)
+
+        async def settled() -> None:
+            while len(connections.current()) + len(connections.problems) < expected:  # noqa: ASYNC110  # once, at start
+                await asyncio.sleep(0.05)
+            for connection in connections.current():
+                await connection.has_answered.wait()
+                if connection.pulse.is_reachable:
+                    await connection.chaperons.synced.wait()
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.start_wait_seconds):
+                await settled()
+
+    async def _version(self) -> str:
+        """Return this API server's version, which its virtual nodes show: upgrade tools compare the two."""
+        version: dict[str, str] = orjson.loads((await self._api.request("GET", "/version")).body)
+        return version["gitVersion"]
+
+    def _is_wanted(self, node_name: str) -> bool:
+        return any(target.node_name == node_name for target in self._stores.all_targets())
+
+
+def _wake_by(
+    connection: Connection, pods: Store[ProxyPod], add: Callable[[Key], None], tell: Callable[[Key], None]
+) -> None:
+    """Look at a proxy again whenever its chaperon in this target, or the target's pulse, changes."""
+
+    def on_chaperon(_: Key, old: Chaperon | None, new: Chaperon | None) -> None:
+        chaperon = new or old
+        if chaperon is not None and chaperon.parent_name:
+            add((chaperon.parent_namespace, chaperon.parent_name))
+
+    connection.chaperons.subscribe(on_chaperon)
+
+    def on_change() -> None:
+        _add_all(pods, add, connection.target.namespace)
+        tell(connection.target.key)
+
+    connection.on_change = on_change
+
+
+def _add_unbound(pods: Store[ProxyPod], add: Callable[[Key], None]) -> None:
+    for pod in pods.values():
+        if not pod.node_name:
+            add((pod.namespace, pod.name))
+
+
+def _add_all(pods: Store[ProxyPod], add: Callable[[Key], None], namespace: str) -> None:
+    for pod in pods.values():
+        if namespace in ("", pod.namespace):
+            add((pod.namespace, pod.name))

@@ -1,0 +1,73 @@
+"""Wires what an agent does for its cluster as a *target*: pods of chaperons, and the summary that sources read."""
+
+import asyncio
+
+from federation import names
+from federation.clock import Clock
+from federation.controllers.chaperon import Chaperons
+from federation.controllers.summary import OCCUPANTS, Summaries
+from federation.kinds import CLUSTER_SUMMARIES, POD_CHAPERONS
+from federation.kube.api import Api
+from federation.kube.resources import NODES, PODS
+from federation.kube.store import Key, Store
+from federation.kube.watch import follow
+from federation.kube.workqueue import Workqueue
+from federation.model.chaperon import Chaperon, parse_whole_chaperon
+from federation.model.pod import TargetPod, parse_target_pod
+from federation.model.summary import ClusterNode, Occupant, Summary, parse_cluster_node, parse_occupant, parse_summary
+from federation.settings import AgentSettings
+
+
+def control_target(
+    group: asyncio.TaskGroup, *, api: Api, settings: AgentSettings, cluster_id: str, clock: Clock
+) -> None:
+    """Start the controllers of a target in `group`."""
+    _keep_chaperons(group, api, settings, clock)
+    _keep_summary(group, api, cluster_id, clock)
+
+
+def _keep_chaperons(group: asyncio.TaskGroup, api: Api, settings: AgentSettings, clock: Clock) -> None:
+    """A pod for every chaperon."""
+    chaperons: Store[Chaperon] = Store(parse_whole_chaperon)
+    pods: Store[TargetPod] = Store(parse_target_pod)
+    mirror = Chaperons(api=api, chaperons=chaperons, pods=pods, clock=clock)
+    queue: Workqueue[Key] = Workqueue("chaperons", mirror.reconcile, workers=settings.workers)
+
+    async def run() -> None:
+        await asyncio.gather(chaperons.synced.wait(), pods.synced.wait())
+        chaperons.subscribe(lambda key, old, new: queue.add(key))
+        pods.subscribe(lambda key, old, new: queue.add(key))
+        await queue.run()
+
+    group.create_task(follow(api, POD_CHAPERONS, chaperons))
+    group.create_task(follow(api, PODS, pods, label_selector=names.PARENT_UID))
+    group.create_task(run())
+
+
+def _keep_summary(group: asyncio.TaskGroup, api: Api, cluster_id: str, clock: Clock) -> None:
+    """What there is, and what is left of it for others."""
+    nodes: Store[ClusterNode] = Store(parse_cluster_node)
+    occupants: Store[Occupant] = Store(parse_occupant)
+    summaries: Store[Summary] = Store(parse_summary)
+
+    async def run() -> None:
+        summary = Summaries(
+            api=api,
+            cluster_id=cluster_id,
+            nodes=nodes,
+            occupants=occupants,
+            summaries=summaries,
+            clock=clock,
+        )
+        queue: Workqueue[str] = Workqueue("summary", summary.reconcile, workers=1)
+        await asyncio.gather(nodes.synced.wait(), occupants.synced.wait(), summaries.synced.wait())
+        nodes.subscribe(lambda *_: queue.add(names.SUMMARY_NAME))
+        occupants.subscribe(lambda *_: queue.add(names.SUMMARY_NAME))
+        summaries.subscribe(lambda *_: queue.add(names.SUMMARY_NAME))
+        queue.add(names.SUMMARY_NAME)
+        await queue.run()
+
+    group.create_task(follow(api, NODES, nodes))
+    group.create_task(follow(api, PODS, occupants, field_selector=OCCUPANTS))
+    group.create_task(follow(api, CLUSTER_SUMMARIES, summaries))
+    group.create_task(run())
