@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 
@@ -11,6 +11,7 @@ from federation import names
 from federation.clock import Clock
 from federation.controllers.connection import Connection
 from federation.controllers.connections import Connections
+from federation.controllers.experience import Experience
 from federation.controllers.feedback import Feedback
 from federation.controllers.placement import Placement
 from federation.controllers.target_status import TargetStatus
@@ -64,7 +65,7 @@ class SourceRole:
 
     async def control(self, group: asyncio.TaskGroup) -> None:
         """Start the controllers of a source in `group`: connections to targets, placement and feedback of proxies."""
-        pods: Store[ProxyPod] = Store(parse_proxy)
+        pods: Store[ProxyPod] = Store(parse_proxy, {"spread": lambda pod: [label for label, _ in pod.spread]})
         nodes: Store[SchedulingNode] = Store(parse_scheduling_node)
         virtual_nodes = VirtualNodes(
             api=self._api,
@@ -89,6 +90,7 @@ class SourceRole:
             service=kubelet.serve,
             self_api=lambda: connect(self._settings.kubeconfig, self._settings.context),
         )
+        experience = Experience(self._clock)
         placement = Placement(
             api=self._api,
             cluster_name=self._cluster_name,
@@ -96,6 +98,7 @@ class SourceRole:
             nodes=nodes,
             is_labelled=lambda namespace: bool(self._stores.namespaces.get("", namespace)),
             connections=connections.current,
+            experience=experience,
             clock=self._clock,
         )
         feedback = Feedback(api=self._api, pods=pods, connections=connections.current)
@@ -103,6 +106,7 @@ class SourceRole:
         statuses: Workqueue[Key] = Workqueue("feedback", feedback.reconcile, workers=self._settings.workers)
         links: Workqueue[Key] = Workqueue("targets", connections.reconcile)
         connections.add = links.add
+        experience.wake = places.add
 
         def add(key: Key) -> None:
             places.add(key)
@@ -116,7 +120,12 @@ class SourceRole:
         )
         told: Workqueue[Key] = Workqueue("target status", status.reconcile)
         connections.on_problem = told.add
-        connections.on_connected = lambda connection: _wake_by(connection, pods, add, told.add)
+
+        def on_connected(connection: Connection) -> None:
+            experience.follow_target(connection)
+            _wake_by(connection, pods, add, told.add)
+
+        connections.on_connected = on_connected
         for store in (self._stores.targets, self._stores.cluster_targets):
             store.subscribe(lambda key, old, new: links.add(key))
             store.subscribe(lambda key, old, new: told.add(key))
@@ -128,10 +137,18 @@ class SourceRole:
         group.create_task(follow(self._api, NODES, nodes, label_selector=_NODES))
         await self._read_first(pods, nodes, connections)
         pods.subscribe(lambda key, old, new: add(key))
-        nodes.subscribe(lambda key, old, new: _add_unbound(pods, places.add))
+
+        def on_node(key: Key, old: SchedulingNode | None, new: SchedulingNode | None) -> None:
+            experience.on_node(key[1], old, new)
+            if old is None or new is None or replace(old, allocatable=new.allocatable) != new:
+                _add_unbound(pods, places.add)
+
+        nodes.subscribe(on_node)
+        experience.follow_pods(pods)
         self._stores.namespaces.subscribe(lambda key, old, new: _add_all(pods, places.add, key[1]))
         group.create_task(places.run())
         group.create_task(statuses.run())
+        group.create_task(experience.queue.run())
 
     async def _read_first(self, pods: Store[ProxyPod], nodes: Store[SchedulingNode], connections: Connections) -> None:
         """Write nothing before every reachable target has been listed (rule S5), or the time for it is up."""

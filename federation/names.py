@@ -20,12 +20,15 @@ NO_RESERVATION = PREFIX + "no-reservation"
 PROXY_CONSTRAINTS = PREFIX + "proxy-pod-scheduling-constraints"
 USE_CONSTRAINTS_FROM_SPEC = PREFIX + "use-constraints-from-spec-for-proxy-pod-scheduling"
 NO_PREFIX_LABEL_REGEXP = PREFIX + "no-prefix-label-regexp"
+ASK = OURS + "ask"  # how targets are asked; one of the values of model.pod.Asking
 
 # On proxy pods.
 SOURCE_POD_MANIFEST = PREFIX + "sourcepod-manifest"
 HAS_FINALIZER = PREFIX + "has-finalizer"
 CANDIDATES_GATE = PREFIX + "candidates"
 UNGATED_AT = OURS + "ungated-at"  # RFC 3339, when our gate was removed
+ASKING = OURS + "asking"  # how targets are asked, as admission found: the user's wish, or what the spec needs
+SPREAD = OURS + "spread"  # topology keys as submitted: "<label of virtual nodes>=<submitted key>,..."
 RESERVED_CONDITION = PREFIX + "Reserved"  # why a proxy waits, cluster by cluster
 
 # On chaperons, and copied to candidate pods.
@@ -52,6 +55,7 @@ TARGET_NAMESPACE = PREFIX + "target-namespace"
 TARGET_NAME = PREFIX + "target-name"
 CLUSTER_TARGET_NAME = PREFIX + "cluster-target-name"
 HOSTNAME = "kubernetes.io/hostname"
+SPREAD_PREFIX = "spread.isthmus.dev/"  # topology labels that only virtual nodes carry (rule C2)
 
 SUMMARY_NAME = "singleton"
 CHAPERON_KIND = "PodChaperon"

@@ -8,6 +8,7 @@ import re2
 import yaml
 
 from federation import names
+from federation.model.pod import Asking
 
 Manifest = dict[str, Any]
 
@@ -55,6 +56,16 @@ def parse_kept_labels(annotations: dict[str, str]) -> Callable[[str], bool]:
             f"metadata.annotations[{names.NO_PREFIX_LABEL_REGEXP}] is not an RE2 expression: {error}"
         ) from error
     return lambda label: pattern.search(label) is not None
+
+
+def parse_asking(annotations: dict[str, str]) -> Asking | None:
+    """Return how the user wants targets to be asked, or None where that is left to us. Raises BadAnnotation."""
+    text = annotations.get(names.ASK)
+    if text is None:
+        return None
+    if text not in tuple(Asking):
+        raise BadAnnotation(f"metadata.annotations[{names.ASK}] is {text!r}; write one of {', '.join(Asking)}")
+    return Asking(text)
 
 
 def parse_submitted(annotations: dict[str, str]) -> Manifest:

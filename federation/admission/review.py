@@ -13,7 +13,7 @@ import orjson
 from federation import names
 from federation.decisions.admission import admit, restore
 from federation.decisions.patches import json_patch
-from federation.submitted import BadAnnotation, parse_constraints, parse_kept_labels, parse_submitted
+from federation.submitted import BadAnnotation, parse_asking, parse_constraints, parse_kept_labels, parse_submitted
 
 Manifest = dict[str, Any]
 
@@ -44,6 +44,7 @@ def proxy_of(pod: Manifest, finalizers: Sequence[str]) -> Manifest:
     annotations = pod["metadata"]["annotations"]
     constraints = parse_constraints(annotations)
     parse_kept_labels(annotations)
+    parse_asking(annotations)
     if names.SOURCE_POD_MANIFEST in annotations:
         source = _without_marks(restore(pod, parse_submitted(annotations), constraints))
     else:
@@ -54,7 +55,8 @@ def proxy_of(pod: Manifest, finalizers: Sequence[str]) -> Manifest:
 def _without_marks(pod: Manifest) -> Manifest:
     """Take off what admission put on the metadata."""
     metadata = pod["metadata"]
-    del metadata["annotations"][names.SOURCE_POD_MANIFEST]
+    for mark in (names.SOURCE_POD_MANIFEST, names.ASKING, names.SPREAD):
+        metadata["annotations"].pop(mark, None)
     (metadata.get("labels") or {}).pop(names.HAS_FINALIZER, None)
     metadata["finalizers"] = [n for n in metadata.get("finalizers") or [] if not n.startswith(names.PREFIX)]
     if not metadata["finalizers"]:

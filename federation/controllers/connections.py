@@ -94,6 +94,9 @@ class Connections:
             return None
         if entry is None:
             entry = self._entries[key] = self._begin(key, target)
+        entry.target = target  # what differs needs no new connection
+        if entry.connection is not None:
+            entry.connection.target = target
         return await self._connect(key, entry)
 
     def _begin(self, key: Key, target: Target) -> _Entry:

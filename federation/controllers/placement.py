@@ -7,7 +7,6 @@ cache was behind, and the workqueue brings the key back.
 import asyncio
 import contextlib
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from typing import assert_never
 
 from loguru import logger
@@ -16,12 +15,15 @@ from federation import names
 from federation.clock import Clock
 from federation.controllers.commitment import Commitment
 from federation.controllers.connection import Connection
+from federation.controllers.experience import Experience
 from federation.decisions import placement
 from federation.decisions.admission import loosened, tightened_affinity
+from federation.decisions.asking import shape
 from federation.decisions.candidate import chaperon_for
 from federation.decisions.eligibility import obstacle
 from federation.decisions.feedback import ended_patch, waiting_patch
 from federation.decisions.placement import TargetView
+from federation.decisions.spread import is_counted
 from federation.events import record
 from federation.kinds import POD_CHAPERONS
 from federation.kube.api import Api, Manifest
@@ -36,8 +38,6 @@ from federation.submitted import BadAnnotation, parse_constraints, parse_kept_la
 
 Key = tuple[str, str]
 
-_REFUSAL_HOLDS = timedelta(seconds=30)  # a target that rejects the object itself (quota, namespace) is asked again then
-
 
 class Placement:
     """Reconciles proxy pods by (namespace, name)."""
@@ -51,6 +51,7 @@ class Placement:
         nodes: Store[SchedulingNode],
         is_labelled: Callable[[str], bool],
         connections: Callable[[], list[Connection]],
+        experience: Experience,
         clock: Clock,
     ) -> None:
         self._api = api
@@ -59,19 +60,23 @@ class Placement:
         self._nodes = nodes
         self._is_labelled = is_labelled
         self._connections = connections
+        self._experience = experience
         self._clock = clock
         self._commitment = Commitment(api)
-        self._refusals: dict[tuple[str, str], tuple[str, datetime]] = {}  # (pod uid, node) -> message, until when
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one proxy pod's chaperons, gate, finalizers and end to what the rule says."""
         proxy = self._pods.get(*key)
         if proxy is not None and not (proxy.is_terminating or self._is_labelled(proxy.namespace)):
             return None  # rule C4
+        if proxy is not None:
+            self._learn(proxy)
         connections = {c.target.node_name: c for c in self._connections() if c.target.serves(key[0])}
         views = tuple(self._view(key, proxy, connection) for _, connection in sorted(connections.items()))
         plan = placement.decide(proxy, views, self._clock())
         asks = [action for action in plan.actions if isinstance(action, placement.Ask)]
+        if proxy is not None and proxy.gates:
+            self._stand_in_line(proxy, views, asks)
         if asks:
             assert proxy is not None
             await asyncio.gather(*(self._ask(proxy, connections[ask.node_name]) for ask in asks))
@@ -81,21 +86,37 @@ class Placement:
 
     def _view(self, key: Key, proxy: ProxyPod | None, connection: Connection) -> TargetView:
         target = connection.target
+        chaperons = tuple(connection.chaperons.by("parent", f"{key[0]}/{key[1]}"))
+        if proxy is None or proxy.manifest is None:
+            return TargetView(target.name, target.node_name, target.finalizer, "", connection.trouble, chaperons)
         node = self._nodes.get("", target.node_name)
-        reason = ""
-        if proxy is not None and proxy.manifest is not None:
-            spec = loosened(proxy.manifest["spec"]) if proxy.ungated_at else proxy.manifest["spec"]
-            reason = obstacle(spec, node) if node else "its virtual node is not there yet"
-            reason = reason or self._refusal(proxy, target.node_name)
-        chaperons = connection.chaperons.by("parent", f"{key[0]}/{key[1]}")
-        return TargetView(target.name, target.node_name, target.finalizer, reason, connection.trouble, tuple(chaperons))
+        spec = loosened(proxy.manifest["spec"]) if proxy.ungated_at else proxy.manifest["spec"]
+        return TargetView(
+            target.name,
+            target.node_name,
+            target.finalizer,
+            obstacle(spec, node) if node else "its virtual node is not there yet",
+            connection.trouble,
+            chaperons,
+            self._experience.odds(proxy, connection, node),
+            node is not None and is_counted(proxy, node),
+        )
 
-    def _refusal(self, proxy: ProxyPod, node_name: str) -> str:
-        message, until = self._refusals.get((proxy.uid, node_name), ("", self._clock()))
-        if message and until <= self._clock():
-            del self._refusals[proxy.uid, node_name]
-            return ""
-        return message
+    def _learn(self, proxy: ProxyPod) -> None:
+        """Tell the experience what kind of pod this is; an unreadable annotation is said when candidates are made."""
+        if proxy.manifest is None or self._experience.knows(proxy):
+            return
+        with contextlib.suppress(BadAnnotation):
+            source = parse_submitted(proxy.manifest["metadata"].get("annotations") or {})
+            self._experience.learn(proxy, shape(proxy.namespace, source["spec"]))
+
+    def _stand_in_line(self, proxy: ProxyPod, views: tuple[TargetView, ...], asks: list[placement.Ask]) -> None:
+        """Where a gated pod might have been asked but was not, it is woken when its turn comes."""
+        asked = {ask.node_name for ask in asks}
+        for view in views:
+            is_free = not (view.obstacle or view.trouble or view.chaperons or view.node_name in asked)
+            if is_free and not (view.odds.is_open and not view.odds.is_refused):
+                self._experience.stands_in_line(proxy, view.node_name)
 
     async def _perform(
         self, action: placement.Action, key: Key, proxy: ProxyPod | None, connections: dict[str, Connection]
@@ -113,8 +134,8 @@ class Placement:
                 await self._forget(proxy, finalizers, list(connections.values()))
             case placement.Allow(node_name, chaperon):
                 await self._commitment.allow(proxy, chaperon, connections[node_name])
-            case placement.Ungate(node_names):
-                await self._ungate(proxy, node_names)
+            case placement.Ungate():
+                await self._ungate(proxy, action)
             case placement.Bind(node_name):
                 await self._bind(proxy, node_name)
             case placement.End():
@@ -138,12 +159,13 @@ class Placement:
                 target=connection.target.label,
                 is_kept_label=parse_kept_labels(annotations),
             )
+            self._experience.asked(proxy, connection.target.node_name)
             await connection.api.create(POD_CHAPERONS, chaperon)
         except AlreadyExists:
             return  # an earlier attempt of ours, whose answer was lost: our watch shows it
         except (StatusError, BadAnnotation) as error:
             message = error.message if isinstance(error, StatusError) else str(error)
-            self._refusals[proxy.uid, connection.target.node_name] = (message, self._clock() + _REFUSAL_HOLDS)
+            self._experience.rejected(proxy, connection.target.node_name, message)
             logger.warning("target refused a chaperon", pod=proxy.name, target=connection.target.name, error=message)
 
     async def _withdraw(self, chaperon: Chaperon, connection: Connection, *, is_orphan: bool) -> None:
@@ -199,17 +221,19 @@ class Placement:
             return True
         return False
 
-    async def _ungate(self, proxy: ProxyPod, node_names: tuple[str, ...]) -> None:
+    async def _ungate(self, proxy: ProxyPod, ungate: placement.Ungate) -> None:
         assert proxy.manifest is not None
+        finalizers = [name for name in proxy.finalizers if name not in ungate.never_asked]
         patch: Manifest = {
             "metadata": {
                 "uid": proxy.uid,
                 "resourceVersion": proxy.resource_version,
+                "finalizers": [*proxy.other_finalizers, *finalizers],
                 "annotations": {names.UNGATED_AT: format_time(self._clock())},
             },
             "spec": {
                 "schedulingGates": None,
-                "affinity": tightened_affinity(proxy.manifest["spec"], node_names),
+                "affinity": tightened_affinity(proxy.manifest["spec"], ungate.node_names),
             },
         }
         await self._api.patch(PODS, proxy.name, patch, proxy.namespace)

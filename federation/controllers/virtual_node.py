@@ -17,7 +17,9 @@ from loguru import logger
 from federation.clock import Clock
 from federation.controllers.connection import Connection
 from federation.decisions import virtual_node as decide
+from federation.decisions.admission import loosened
 from federation.decisions.capacity import committed
+from federation.decisions.spread import spread_labels
 from federation.kinds import CLUSTER_SUMMARIES
 from federation.kube.api import Api, Manifest
 from federation.kube.errors import AlreadyExists, NotFound
@@ -27,7 +29,9 @@ from federation.kube.watch import follow
 from federation.kube.workqueue import Workqueue
 from federation.model.chaperon import Chaperon
 from federation.model.pod import ProxyPod
+from federation.model.scheduling import SchedulingNode
 from federation.model.summary import Summary, parse_summary
+from federation.model.target import Target
 from federation.model.virtual_node import Health, KubeletAddress, VirtualNode, VirtualNodeView, parse_virtual_node
 from federation.names import SUMMARY_NAME
 
@@ -76,7 +80,15 @@ class VirtualNodes:
             group.create_task(follow(self._api, NODES, self._nodes, label_selector="type=virtual-kubelet"))
             await self._nodes.synced.wait()
             self._nodes.subscribe(lambda key, old, new: self.queue.add(key[1]))
+            self._pods.subscribe(self._on_pod)
             group.create_task(self.queue.run())
+
+    def _on_pod(self, _: Key, old: ProxyPod | None, new: ProxyPod | None) -> None:
+        """Spread is counted by labels that nodes carry while there are proxies that name them (rule C2)."""
+        before, after = old.spread if old else (), new.spread if new else ()
+        if before != after:
+            for name in self._served:
+                self.queue.add(name)
 
     async def serve(self, connection: Connection, kubelet: KubeletAddress | None) -> None:
         """Keep the node of one connected target until cancelled; `kubelet` is where its gateway listens."""
@@ -110,6 +122,7 @@ class VirtualNodes:
             known = None  # the watch is down: a node that is gone must not be missed for long
         view, now = self._view(served), self._clock()
         labels = decide.wanted_labels(view.target, view.summary, served.is_excluded)
+        labels |= self._spread_labels(view.target, labels | dict(known.labels if known else {}))
         node = known or await self._make(decide.new_node(view.target, labels))
         if node is None:
             return _TAKEN_SECONDS
@@ -139,6 +152,14 @@ class VirtualNodes:
             kubelet=served.kubelet,
             kubelet_version=self._kubelet_version,
         )
+
+    def _spread_labels(self, target: Target, labels: dict[str, str]) -> dict[str, str]:
+        node = SchedulingNode(target.node_name, labels, (), False)
+        proxies = []
+        for label in self._pods.values_of("spread"):
+            alike = self._pods.by("spread", label)
+            proxies.append(next((proxy for proxy in alike if proxy.manifest is not None), alike[0]))
+        return spread_labels(node, target.serves, proxies, _submitted_spec)
 
     async def _make(self, manifest: Manifest) -> VirtualNode | None:
         name = manifest["metadata"]["name"]
@@ -181,6 +202,13 @@ class VirtualNodes:
             await self._api.delete(NODES, node.name, uid=node.uid)
             logger.info("virtual node of a target that is gone deleted", node=node.name)
         return None
+
+
+def _submitted_spec(proxy: ProxyPod) -> Manifest | None:
+    if proxy.manifest is None:
+        return None
+    spec: Manifest = proxy.manifest["spec"]
+    return loosened(spec) if proxy.ungated_at else spec
 
 
 def _excluding(regexp: str) -> Callable[[str], bool]:

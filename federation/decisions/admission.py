@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from federation import names
+from federation.decisions.asking import wanted_asking
+from federation.decisions.eligibility import REQUIRED
+from federation.decisions.spread import over_virtual_nodes
 
 Manifest = dict[str, Any]
 
@@ -18,7 +21,6 @@ _EVICTION_KEYS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachabl
 _CONSTRAINTS = ("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints")
 # What a virtual node cannot satisfy (rule M5). `overhead` belongs to the RuntimeClass.
 _TARGET_ONLY = ("hostNetwork", "runtimeClassName", "overhead", "resourceClaims", "schedulingGroup")
-_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 PROXY_TOLERATIONS: tuple[Manifest, ...] = (
     {"key": names.PROVIDER_KEY, "value": names.PROVIDER},
@@ -44,6 +46,9 @@ def admit(source: Manifest, *, saved: str, finalizers: Sequence[str], constraint
     if names.USE_CONSTRAINTS_FROM_SPEC in annotations and constraints is None:
         constraints = {key: source["spec"][key] for key in _CONSTRAINTS if key in source["spec"]}
     _constrain(spec, constraints or {})
+    annotations[names.ASKING] = annotations.get(names.ASK) or wanted_asking(source["spec"], spec).value
+    if spread := over_virtual_nodes(metadata.get("namespace") or "default", spec):
+        annotations[names.SPREAD] = ",".join(f"{label}={key}" for label, key in sorted(spread.items()))
     if names.NO_RESERVATION in annotations:
         # Nobody ties it to virtual nodes that reserved: other namespaces' Targets must be ruled out here.
         spec["affinity"] = _own_targets_only(spec, metadata.get("namespace") or "default")
@@ -103,7 +108,7 @@ def restore(current: Manifest, source: Manifest, constraints: Manifest | None) -
     for key in (*_TARGET_ONLY, "topologySpreadConstraints", "terminationGracePeriodSeconds"):
         if key in original:
             spec[key] = copy.deepcopy(original[key])
-        elif key == "terminationGracePeriodSeconds":
+        else:
             spec.pop(key, None)
     _put_back_containers(spec, original)
     taken = {v["name"]: v for v in original.get("volumes") or [] if "persistentVolumeClaim" in v or "ephemeral" in v}
@@ -164,7 +169,7 @@ def tightened_affinity(spec: Manifest, nodes: Sequence[str]) -> Manifest:
 def loosened(spec: Manifest) -> Manifest:
     """Return the spec without what `tightened_affinity` added: what the proxy asked for when it was gated."""
     affinity = copy.deepcopy(spec.get("affinity") or {})
-    required = (affinity.get("nodeAffinity") or {}).get(_REQUIRED) or {}
+    required = (affinity.get("nodeAffinity") or {}).get(REQUIRED) or {}
     terms = []
     for term in required.get("nodeSelectorTerms") or []:
         *others, last = term.get("matchExpressions") or [{}]
@@ -175,14 +180,14 @@ def loosened(spec: Manifest) -> Manifest:
     if terms:
         required["nodeSelectorTerms"] = terms
     elif required:
-        del affinity["nodeAffinity"][_REQUIRED]
+        del affinity["nodeAffinity"][REQUIRED]
     return spec | {"affinity": affinity}
 
 
 def _narrowed(spec: Manifest, alternatives: list[Manifest]) -> Manifest:
     """Return `spec.affinity` whose required node terms also ask for one of these expressions."""
     affinity: Manifest = copy.deepcopy(spec.get("affinity") or {})
-    required = affinity.setdefault("nodeAffinity", {}).setdefault(_REQUIRED, {})
+    required = affinity.setdefault("nodeAffinity", {}).setdefault(REQUIRED, {})
     required["nodeSelectorTerms"] = [
         term | {"matchExpressions": [*(term.get("matchExpressions") or []), expression]}
         for term in required.get("nodeSelectorTerms") or [{}]

@@ -10,7 +10,7 @@ from federation.decisions.admission import restore
 Manifest = dict[str, Any]
 
 _TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105  # a path, not a secret
-_NOT_CARRIED = (names.UNGATED_AT, "kubectl.kubernetes.io/last-applied-configuration")
+_NOT_CARRIED = (names.PREFIX, names.OURS, "kubectl.kubernetes.io/last-applied-configuration")
 # What the target's own admission computes anew; carried over, a different default there would refuse the pod.
 _TARGET_COMPUTES = ("priority", "preemptionPolicy", "overhead", "ephemeralContainers")
 
@@ -37,9 +37,7 @@ def chaperon_for(
     is_ungated = names.UNGATED_AT in annotations
     pod = restore(proxy, source, constraints)
     labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key != names.HAS_FINALIZER}
-    carried = {
-        key: value for key, value in annotations.items() if not key.startswith(names.PREFIX) and key not in _NOT_CARRIED
-    }
+    carried = {key: value for key, value in annotations.items() if not key.startswith(_NOT_CARRIED)}
     marks = {names.PARENT_NAMESPACE: metadata["namespace"], names.PARENT_NAME: metadata["name"]}
     if not has_reservation:
         marks[names.WAITS_TO_BE_ALLOWED] = "true"

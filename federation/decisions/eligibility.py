@@ -11,22 +11,29 @@ from federation.model.scheduling import SchedulingNode, Taint
 
 Manifest = Mapping[str, Any]
 
-_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
 def obstacle(spec: Manifest, node: SchedulingNode) -> str:
     """Return why a pod with this spec cannot go to the node, or an empty string where it can."""
     if node.is_unschedulable and not _tolerates(spec, Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")):
         return "its virtual node is cordoned"
-    for key, value in (spec.get("nodeSelector") or {}).items():
-        if node.labels.get(key) != value:
-            return f"its virtual node has no label {key}={value}"
-    required = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(_REQUIRED)
-    if required is not None and not any(_fits(term, node) for term in required.get("nodeSelectorTerms") or []):
-        return "its virtual node does not match the node affinity"
+    if found := mismatch(spec, node):
+        return found
     for taint in node.taints:
         if taint.effect != "PreferNoSchedule" and not _tolerates(spec, taint):
             return f"its virtual node has the taint {taint.key}={taint.value}:{taint.effect}"
+    return ""
+
+
+def mismatch(spec: Manifest, node: SchedulingNode) -> str:
+    """Return why a spec's node selector and affinity rule the node out, or an empty string where they do not."""
+    for key, value in (spec.get("nodeSelector") or {}).items():
+        if node.labels.get(key) != value:
+            return f"its virtual node has no label {key}={value}"
+    required = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(REQUIRED)
+    if required is not None and not any(_fits(term, node) for term in required.get("nodeSelectorTerms") or []):
+        return "its virtual node does not match the node affinity"
     return ""
 
 

@@ -11,11 +11,15 @@ be true at the moment of writing (see each action); nothing here trusts a cache 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from federation.decisions.asking import Choice, Odds, Questions, questions
 from federation.model.chaperon import Chaperon
-from federation.model.pod import ProxyPod
+from federation.model.pod import Asking, ProxyPod
 
 DELEGATE_GONE = "DelegateGone"  # the reason of a proxy that ended because its delegate vanished
 BOUND_LATE = timedelta(seconds=5)  # rule M1: an ungated pod without a live reservation for so long is asked for anew
+COMPARE_FOR = timedelta(seconds=2)  # rule C2: how long an answer is waited for that only serves to compare
+SPREAD_BEFORE_WAY_OUT = timedelta(seconds=60)  # a hard spread is broken only where else a pod would wait for ever
+NOTHING_KNOWN = Odds()
 EXPLAIN_AFTER = timedelta(seconds=2)  # in the ordinary case a pod is bound before anyone could read why it waits
 
 
@@ -24,7 +28,8 @@ class TargetView:
     """One target as this proxy sees it; `name` is what people call it.
 
     `obstacle` says why it may not be asked (selector, taint, ...), `trouble` why it cannot be reached right now;
-    both empty in the good case. `chaperons` are those that name this proxy as their parent, of any uid.
+    both empty in the good case. `chaperons` are those that name this proxy as their parent, of any uid. `is_counted`
+    says whether its virtual node carries the labels by which the proxy's spread is counted (rule C2).
     """
 
     name: str
@@ -33,6 +38,8 @@ class TargetView:
     obstacle: str
     trouble: str
     chaperons: tuple[Chaperon, ...]
+    odds: Odds = NOTHING_KNOWN
+    is_counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +81,13 @@ class Allow:
 
 @dataclass(frozen=True, slots=True)
 class Ungate:
-    """Remove our gate and tie the proxy to these virtual nodes, in one patch."""
+    """Remove our gate and tie the proxy to these virtual nodes, in one patch.
+
+    `never_asked` are the finalizers of targets that were surely never asked: nothing is there to wait for (rule S3).
+    """
 
     node_names: tuple[str, ...]
+    never_asked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +220,16 @@ def _asking(proxy: ProxyPod, targets: list[TargetView]) -> list[Action]:
 
 def who_to_ask(
     proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Chaperon | None], now: datetime
-) -> list[TargetView]:
-    """Return the targets to ask next. Every eligible one at once; an ungated pod's only when it is late (rule M1)."""
-    if not proxy.gates and not _is_late(proxy, own, now):
-        return []
-    return [t for t in targets if not t.obstacle and not t.trouble and own[t.node_name] is None]
+) -> Questions:
+    """Return whom to ask next: the likeliest first (rules F1-F3), or all where a bound was expected long ago (M1)."""
+    choices = [Choice(t.node_name, t.odds, own[t.node_name]) for t in targets if not t.obstacle and not t.trouble]
+    if proxy.gates:
+        return questions(proxy.asking, proxy.uid, choices, now)
+    if not _is_late(proxy, own, now):
+        return Questions()
+    if proxy.asking is Asking.ONE:
+        return questions(proxy.asking, proxy.uid, choices, now)
+    return Questions(tuple(c.node_name for c in choices if c.chaperon is None))
 
 
 def _is_late(proxy: ProxyPod, own: dict[str, Chaperon | None], now: datetime) -> bool:
@@ -231,14 +247,49 @@ def _unbound(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Ch
     if not proxy.needs_reservation or (proxy.gates and not proxy.is_gated_by_us_alone):
         return Plan(tuple(_withdrawals(targets, own)))
     if proxy.gates and reserved:
-        return Plan((Ungate(tuple(sorted(reserved))),))
+        return _ungating(proxy, targets, own, now)
     if not proxy.gates and (late := [node for node in reserved if _may_bind(proxy, own, node, now)]):
         return Plan((Bind(min(late)),))
-    actions = _asking(proxy, who_to_ask(proxy, targets, own, now))
-    unwanted = [target for target in targets if target.obstacle]
-    if proxy.gates:
-        actions += _withdrawals(tuple(unwanted), own)
-    return Plan((*actions, *_explaining(proxy, targets, own, now)), _look_again(proxy, now))
+    return _seeking(proxy, targets, own, now)
+
+
+def _ungating(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Chaperon | None], now: datetime) -> Plan:
+    """Something is reserved: let the scheduler choose, or wait a little where it has to compare (rule C2)."""
+    eligible = [target for target in targets if not target.obstacle]
+    reserved = [t for t in eligible if (c := own[t.node_name]) is not None and c.is_reserved and not t.trouble]
+    if not reserved:
+        return _seeking(proxy, targets, own, now)
+    if not all(target.is_counted for target in eligible):
+        return Plan((), COMPARE_FOR.total_seconds())  # the virtual-node controller is about to label them
+    if proxy.asking is Asking.ALL and (wait := _comparing_seconds(eligible, own, now)) > 0:
+        seeking = _seeking(proxy, targets, own, now)
+        return Plan(seeking.actions, min(wait, seeking.look_again_seconds or wait))
+    never = tuple(t.finalizer for t in targets if not t.odds.was_asked and t.finalizer in proxy.finalizers)
+    return Plan((Ungate(tuple(sorted(target.node_name for target in reserved)), never),))
+
+
+def _comparing_seconds(eligible: list[TargetView], own: dict[str, Chaperon | None], now: datetime) -> float:
+    """How long to wait yet for answers of other targets; nothing where all that can have answered."""
+    open_ones = [t for t in eligible if not t.trouble and not t.odds.is_refused]
+    chaperons = [own[target.node_name] for target in open_ones]
+    if all(c is not None and (c.is_reserved or c.refusal) for c in chaperons):
+        return 0.0
+    asked = [target.odds.asked_at for target in open_ones if target.odds.asked_at is not None]
+    return (min(asked, default=now - COMPARE_FOR) + COMPARE_FOR - now).total_seconds()
+
+
+def _seeking(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Chaperon | None], now: datetime) -> Plan:
+    """Nothing is reserved, or nothing that the scheduler may use: ask, withdraw what does not help, say why."""
+    next_ones = who_to_ask(proxy, targets, own, now)
+    by_node = {target.node_name: target for target in targets}
+    actions = _asking(proxy, [by_node[node] for node in next_ones.ask])
+    useless = [target for target in targets if target.obstacle or target.node_name in next_ones.withdraw]
+    if not proxy.gates:  # what the scheduler may not choose goes, unless it is the way out (rule M1)
+        is_late = _is_late(proxy, own, now)
+        useless = [] if is_late else [t for t in targets if t.node_name not in proxy.pinned_nodes]
+    actions += _withdrawals(tuple(useless), own)
+    look_again = min(filter(None, (_look_again(proxy, now), next_ones.look_again_seconds)))
+    return Plan((*actions, *_explaining(proxy, targets, own, now)), look_again)
 
 
 def _sticky(proxy: ProxyPod, node_name: str) -> Plan:
@@ -249,8 +300,13 @@ def _sticky(proxy: ProxyPod, node_name: str) -> Plan:
 
 
 def _may_bind(proxy: ProxyPod, own: dict[str, Chaperon | None], node: str, now: datetime) -> bool:
-    """Whether to bind to a reserved node ourselves: the scheduler may not choose it, or was given time enough."""
+    """Whether to bind to a reserved node ourselves: the scheduler may not choose it, or was given time enough.
+
+    A Binding of ours asks nobody about spread: where that is a must, the way out is taken only after a long wait.
+    """
     chaperon = own[node]
+    if proxy.spread and proxy.ungated_at is not None and now - proxy.ungated_at < SPREAD_BEFORE_WAY_OUT:
+        return False
     was_asked_late = chaperon is not None and chaperon.asked_after_ungate
     return was_asked_late or (node not in proxy.pinned_nodes and _is_late(proxy, own, now))
 
@@ -283,7 +339,7 @@ def waiting_message(targets: tuple[TargetView, ...], own: dict[str, Chaperon | N
         elif target.obstacle:
             reason = target.obstacle
         elif chaperon is None:
-            reason = "not asked yet"
+            reason = target.odds.remark or "not asked yet"
         else:
             reason = chaperon.refusal or ("reserved" if chaperon.is_reserved else "asked, no answer yet")
         parts.append(f"{target.name}: {reason}")

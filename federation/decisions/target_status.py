@@ -33,6 +33,8 @@ def status_patch(target: Target, facts: TargetFacts, now: str) -> Manifest:
         "lastTransitionTime": before["lastTransitionTime"] if is_same else now,
     }
     wanted = dict(target.status) | {"virtualNodeName": target.node_name, "conditions": [ready]}
+    if target.generation:
+        wanted["observedGeneration"] = target.generation
     if facts.cluster_id:
         wanted["clusterID"] = facts.cluster_id
     return merge_patch(target.status, wanted)

@@ -58,6 +58,10 @@ class Store(Generic[T]):
         """Return the models that an index files under `value`."""
         return list(self._indexes[index].get(value, {}).values())
 
+    def values_of(self, index: str) -> list[str]:
+        """Return all values under which an index files something."""
+        return list(self._indexes[index])
+
     def subscribe(self, subscriber: Subscriber[T]) -> None:
         """Call `subscriber(key, old, new)` after every change, and now for everything already known."""
         self._subscribers.append(subscriber)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from federation import names
@@ -14,12 +15,21 @@ Manifest = dict[str, Any]
 _TERMINAL = ("Succeeded", "Failed")
 
 
+class Asking(StrEnum):
+    """How a pod's targets are asked for room."""
+
+    LIKELIEST = "likeliest"  # the likeliest first, on evidence twice as many (rule F1)
+    ALL = "all"  # all at once: the source's scheduler has to compare them (rule C2)
+    ONE = "one"  # never two at a time: asking alone takes volumes or devices (rule F3)
+
+
 @dataclass(frozen=True, slots=True)
 class ProxyPod:
     """A pod that admission made a proxy.
 
     `finalizers` are those that stand for targets, `other_finalizers` the rest. `pinned_nodes` are the virtual nodes
-    that the ungating tied it to. `manifest` is the whole object, kept only while unbound, when candidates are made
+    that the ungating tied it to, `spread` its spread constraints' topology labels with the key as submitted.
+    `manifest` is the whole object, kept only while unbound, when candidates are made
     from it; `status` is the status as the API server has it, kept once bound.
     """
 
@@ -42,6 +52,9 @@ class ProxyPod:
     has_started: bool
     waiting_message: str
     container_names: frozenset[str]
+    priority: int
+    asking: Asking
+    spread: tuple[tuple[str, str], ...]
     manifest: Manifest | None = field(default=None, compare=False, repr=False)
     status: Manifest = field(default_factory=dict, repr=False)
     requests: Amounts = field(default_factory=dict, repr=False)
@@ -84,6 +97,15 @@ def _containers(spec: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(container["name"] for kind in kinds for container in spec.get(kind) or [])
 
 
+def _asking(text: str) -> Asking:
+    return Asking(text) if text in tuple(Asking) else Asking.LIKELIEST
+
+
+def _spread(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = (pair.partition("=") for pair in text.split(",") if pair)
+    return tuple((label, key) for label, _, key in pairs)
+
+
 def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     for condition in status.get("conditions") or []:
         if condition.get("type") == kind:
@@ -119,6 +141,9 @@ def parse_proxy(manifest: Manifest) -> ProxyPod | None:
         has_started=has_started(status),
         waiting_message=_condition(status, names.RESERVED_CONDITION).get("message") or "",
         container_names=_containers(spec),
+        priority=spec.get("priority") or 0,
+        asking=_asking(annotations.get(names.ASKING, "")),
+        spread=_spread(annotations.get(names.SPREAD, "")),
         manifest=None if node_name else manifest,
         status=status if node_name else {},
         requests=pod_requests(spec),

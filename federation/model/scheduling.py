@@ -1,8 +1,10 @@
-"""A node as a scheduler's filters see it: labels, taints, cordon."""
+"""A node as a scheduler's filters see it: labels, taints, cordon, room."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from federation.model.quantity import Amounts, amounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +18,13 @@ class Taint:
 
 @dataclass(frozen=True, slots=True)
 class SchedulingNode:
-    """What decides whether a pod may go to a node, but for room."""
+    """What decides whether a pod may go to a node; `allocatable` of a virtual one is all that its target can give."""
 
     name: str
     labels: Mapping[str, str]
     taints: tuple[Taint, ...]
     is_unschedulable: bool
+    allocatable: Amounts = field(default_factory=dict)
 
 
 def parse_scheduling_node(manifest: dict[str, Any]) -> SchedulingNode:
@@ -32,4 +35,5 @@ def parse_scheduling_node(manifest: dict[str, Any]) -> SchedulingNode:
         labels=manifest["metadata"].get("labels") or {},
         taints=tuple(Taint(t["key"], t.get("value") or "", t["effect"]) for t in spec.get("taints") or []),
         is_unschedulable=bool(spec.get("unschedulable")),
+        allocatable=amounts((manifest.get("status") or {}).get("allocatable")),
     )

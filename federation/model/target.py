@@ -11,6 +11,7 @@ class Target:
     """A Target, or with an empty `namespace` a ClusterTarget.
 
     A Target serves pods of its own namespace, a ClusterTarget those of all. `secret_*` are empty where `is_self`.
+    Of two targets with equal shares of room left the one with more `weight` is asked first.
     """
 
     namespace: str
@@ -22,6 +23,8 @@ class Target:
     secret_key: str
     context: str
     excluded_labels_regexp: str
+    weight: int = field(default=1, compare=False)  # no reason to connect anew
+    generation: int = field(default=0, compare=False)
     status: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -64,5 +67,7 @@ def parse_target(manifest: dict[str, Any]) -> Target:
         secret_key=secret.get("key") or "config",
         context=secret.get("context") or "",
         excluded_labels_regexp=spec.get("excludedLabelsRegexp") or "",
+        weight=spec.get("weight") or 1,
+        generation=metadata.get("generation") or 0,
         status=manifest.get("status") or {},
     )

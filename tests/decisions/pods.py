@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from federation import names
+from federation.decisions.asking import Odds
 from federation.decisions.placement import TargetView
 from federation.model.chaperon import Chaperon, parse_chaperon
 from federation.model.pod import ProxyPod, parse_proxy
@@ -38,9 +39,15 @@ def proxy(
     pinned: tuple[str, ...] = (),
     gates: tuple[str, ...] | None = None,
     reservation: bool = True,
+    asking: str = "",
+    spread: tuple[tuple[str, str], ...] = (),
 ) -> ProxyPod:
     """A proxy pod, by way of its manifest."""
     annotations = {names.ELECT: "", names.SOURCE_POD_MANIFEST: "{}"}
+    if asking:
+        annotations[names.ASKING] = asking
+    if spread:
+        annotations[names.SPREAD] = ",".join(f"{label}={key}" for label, key in spread)
     if ungated_at:
         annotations[names.UNGATED_AT] = ungated_at
     if not reservation:
@@ -112,9 +119,11 @@ def chaperon(
     return parse_chaperon({"metadata": metadata, "spec": {}, "status": found})
 
 
-def target(name: str, *chaperons: Chaperon, obstacle: str = "", trouble: str = "") -> TargetView:
+def target(
+    name: str, *chaperons: Chaperon, obstacle: str = "", trouble: str = "", counted: bool = True, **odds: Any
+) -> TargetView:
     """A target as the proxy sees it; its virtual node is `name`, its finalizer `f-<name>`."""
-    return TargetView(name, name, f"{names.PREFIX}{name}", obstacle, trouble, chaperons)
+    return TargetView(name, name, f"{names.PREFIX}{name}", obstacle, trouble, chaperons, Odds(**odds), counted)
 
 
 def finalizers(*targets: str) -> tuple[str, ...]:

@@ -28,13 +28,13 @@ BOTH = finalizers("a", "b")
 LATE = "2026-11-23T11:59:50Z"
 
 
-def test_a_gated_proxy_is_asked_of_every_eligible_target_at_once() -> None:
-    plan = decide(proxy(finalizers=BOTH), (target("a"), target("b")), NOW)
-    assert plan.actions == (Ask("a"), Ask("b"))
+def test_a_gated_proxy_is_asked_of_the_likeliest_target_first() -> None:
+    plan = decide(proxy(finalizers=BOTH), (target("a", room=0.2), target("b", room=0.5)), NOW)
+    assert plan.actions == (Ask("b"),)
 
 
 def test_a_target_is_on_record_before_it_is_asked() -> None:
-    plan = decide(proxy(finalizers=finalizers("a")), (target("a"), target("b")), NOW)
+    plan = decide(proxy(finalizers=finalizers("a")), (target("a", room=0.2), target("b", room=0.5)), NOW)
     assert plan.actions == (RecordTargets(finalizers("b")),)
 
 
@@ -51,6 +51,42 @@ def test_M6_candidates_wait_for_the_gates_of_others() -> None:
 def test_a_reservation_ungates_towards_all_that_reserved() -> None:
     targets = (target("a", chaperon(reserved=True)), target("b", chaperon(reserved=True)), target("c", chaperon()))
     assert decide(proxy(finalizers=BOTH), targets, NOW).actions == (Ungate(("a", "b")),)
+
+
+def test_S3_the_ungating_forgets_only_targets_that_were_surely_never_asked() -> None:
+    targets = (target("a", chaperon(reserved=True)), target("b", was_asked=False), target("c"))
+    pod = proxy(finalizers=finalizers("a", "b", "c"))
+    assert decide(pod, targets, NOW).actions == (Ungate(("a",), finalizers("b")),)
+
+
+def test_F2_candidates_elsewhere_are_withdrawn_once_ungated() -> None:
+    asked, held = chaperon(), chaperon(reserved=True)
+    ungated = proxy(gated=False, ungated_at="2026-11-23T11:59:58Z", pinned=("a",), finalizers=BOTH)
+    assert decide(ungated, (target("a", held), target("b", asked)), NOW).actions == (Withdraw("b", asked),)
+
+
+def test_C2_a_proxy_to_be_spread_waits_until_its_nodes_are_counted_and_all_have_answered() -> None:
+    pod = proxy(finalizers=BOTH, asking="all")
+    held, asked = chaperon(reserved=True), chaperon()
+    early, late = NOW - timedelta(seconds=1), NOW - timedelta(seconds=2)
+    uncounted = (target("a", held), target("b", held, counted=False))
+    assert decide(pod, uncounted, NOW).actions == ()
+    waiting = decide(pod, (target("a", held, asked_at=early), target("b", asked, asked_at=early)), NOW)
+    assert waiting.actions == ()
+    assert waiting.look_again_seconds == pytest.approx(1.0)
+    over = decide(pod, (target("a", held), target("b", asked, asked_at=late)), NOW)
+    assert over.actions == (Ungate(("a",)),)
+    refused = chaperon(refusal="0/3 nodes are available")
+    assert decide(pod, (target("a", held), target("b", refused, asked_at=early)), NOW).actions == (Ungate(("a",)),)
+
+
+def test_C2_the_way_out_breaks_a_spread_only_after_a_long_wait() -> None:
+    held = chaperon(reserved=True, after_ungate=True)
+    spread = (("spread.isthmus.dev/0123456789abcdef", "kubernetes.io/hostname"),)
+    late = proxy(gated=False, ungated_at=LATE, pinned=("a",), finalizers=BOTH, spread=spread)
+    assert not any(isinstance(x, Bind) for x in decide(late, (target("a"), target("b", held)), NOW).actions)
+    later = NOW + timedelta(seconds=60)
+    assert decide(late, (target("a"), target("b", held)), later).actions == (Bind("b"),)
 
 
 def test_a_chaperon_being_deleted_holds_no_reservation() -> None:

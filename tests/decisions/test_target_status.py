@@ -31,3 +31,8 @@ def test_a_change_of_reason_keeps_the_moment_and_a_change_of_status_moves_it() -
     assert second["conditions"][0]["lastTransitionTime"] == "then"
     third = status_patch(target(first), GOOD, "now")
     assert third["conditions"][0]["lastTransitionTime"] == "now"
+
+
+def test_what_was_taken_in_of_the_spec_is_said() -> None:
+    manifest = {"metadata": {"name": "arm", "namespace": "ci", "uid": "u", "generation": 3}, "spec": {"self": True}}
+    assert status_patch(parse_target(manifest), GOOD, "now")["observedGeneration"] == 3

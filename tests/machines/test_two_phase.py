@@ -17,6 +17,7 @@ from federation.decisions import placement
 from federation.decisions.placement import Plan, TargetView
 from federation.model.chaperon import Chaperon
 from federation.model.pod import ProxyPod
+from federation.model.times import parse_time
 from tests.decisions.pods import NOW, chaperon, finalizers, proxy, target
 
 TARGETS = ("a", "b")
@@ -64,7 +65,10 @@ class Seen:
 
     def views(self) -> tuple[TargetView, ...]:
         """The targets, as decisions get them."""
-        return tuple(target(name, *([_chaperon(held)] if held else [])) for name, held in self.chaperons.items())
+        return tuple(
+            target(name, *([_chaperon(held)] if held else []), asked_at=parse_time(LONG_AGO))
+            for name, held in self.chaperons.items()
+        )
 
 
 def _chaperon(held: Held) -> Chaperon:

@@ -1,0 +1,296 @@
+"""What an agent has learnt of its targets while it led: hints about whom to ask next (rules F1-F3).
+
+Per target: how many questions are unanswered and how many it may bear, how long answers take, which shapes of pods it
+refused and which of their candidates are there, and who waits in line, by priority and age. Beside that what is taken
+of each target's room, kept up by each change instead of counted anew. All of it comes from the stores' changes and may
+be lost at any time; nothing that must hold depends on it.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from federation.clock import Clock
+from federation.controllers.connection import Connection
+from federation.decisions import asking
+from federation.decisions.asking import PROBES, Odds, Refusal, Window
+from federation.kube.store import Key, Store
+from federation.kube.workqueue import Workqueue
+from federation.model.chaperon import Chaperon
+from federation.model.pod import ProxyPod
+from federation.model.quantity import Amounts
+from federation.model.scheduling import SchedulingNode
+
+_ANSWERS_KEPT = 50  # enough for a p90, few enough to follow the load
+Rank = tuple[int, datetime, str]
+_UNKNOWN_AGE = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class _Lore:
+    """What is known of one target, by its virtual node."""
+
+    window: Window = field(default_factory=Window)
+    answer_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_ANSWERS_KEPT))
+    unanswered: dict[str, datetime] = field(default_factory=dict)  # pod uid -> when it was asked
+    candidates: dict[str, dict[str, Rank]] = field(default_factory=dict)  # shape -> unreserved ones, by pod uid
+    refused: dict[str, set[str]] = field(default_factory=dict)  # shape -> pod uids
+    refusals: dict[str, Refusal] = field(default_factory=dict)  # shape -> the memory
+    rejected: set[str] = field(default_factory=set)  # shapes whose chaperon the API server itself refused
+    lines: dict[str, list[tuple[Rank, Key]]] = field(default_factory=dict)  # shape -> a heap of those who wait
+    in_line: set[Key] = field(default_factory=set)
+
+
+class Experience:
+    """Answers `odds(...)` for placement; told of every change by the wiring."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.wake: Callable[[Key], None] = lambda _: None  # looks at a proxy again; set by the wiring
+        self._clock = clock
+        self._lore: dict[str, _Lore] = {}
+        self._shapes: dict[str, str] = {}
+        self._ranks: dict[str, Rank] = {}
+        self._asked: dict[str, set[str]] = {}  # pods that were seen from their beginning -> nodes ever asked
+        self._is_following = False
+        self.taken = Ledger()
+        self.queue: Workqueue[str] = Workqueue("lines", self.reconcile, workers=1)
+
+    # -- what happened -----------------------------------------------------------------------------------------------
+
+    def follow_pods(self, pods: Store[ProxyPod]) -> None:
+        """Learn from every change of a proxy; those known before were perhaps asked by another agent."""
+        pods.subscribe(self._on_pod)
+        self._is_following = True
+
+    def follow_target(self, connection: Connection) -> None:
+        """Learn from every change of a target's chaperons; what was known of an earlier connection is forgotten."""
+        node = connection.target.node_name
+        self._lore[node] = _Lore()
+        connection.chaperons.subscribe(lambda _, old, new: self._on_chaperon(node, old, new))
+
+    def on_node(self, node_name: str, old: SchedulingNode | None, new: SchedulingNode | None) -> None:
+        """Forget refusals where room was added."""
+        if old is None or new is None or not _has_grown(old.allocatable, new.allocatable):
+            return
+        lore = self._of(node_name)
+        lore.refusals.clear()
+        lore.rejected.clear()
+        self.queue.add(node_name)
+
+    def asked(self, proxy: ProxyPod, node_name: str) -> None:
+        """Note that a question is being put."""
+        lore = self._of(node_name)
+        lore.unanswered[proxy.uid] = self._clock()
+        if shape := self._shapes.get(proxy.uid):
+            lore.candidates.setdefault(shape, {})[proxy.uid] = _rank(proxy)
+        self._asked.get(proxy.uid, set()).add(node_name)
+        self.taken.add(proxy.uid, node_name, proxy.requests)
+
+    def rejected(self, proxy: ProxyPod, node_name: str, message: str) -> None:
+        """Note that a target's API server refused the chaperon itself (quota, no such namespace, admission)."""
+        lore, shape = self._of(node_name), self._shapes.get(proxy.uid, "")
+        lore.unanswered.pop(proxy.uid, None)
+        lore.candidates.get(shape, {}).pop(proxy.uid, None)
+        lore.refusals[shape] = Refusal.after(lore.refusals.get(shape), message, self._clock())
+        lore.rejected.add(shape)
+        self.taken.remove(proxy.uid, node_name)
+        self.queue.add(node_name)
+
+    def stands_in_line(self, proxy: ProxyPod, node_name: str) -> None:
+        """Note that a pod would ask a target if it might."""
+        lore, key = self._of(node_name), (proxy.namespace, proxy.name)
+        if key in lore.in_line:
+            return
+        lore.in_line.add(key)
+        heapq.heappush(lore.lines.setdefault(self._shapes.get(proxy.uid, ""), []), (_rank(proxy), key))
+        self.queue.add(node_name)
+
+    def _on_pod(self, key: Key, old: ProxyPod | None, new: ProxyPod | None) -> None:
+        if old is not None and (new is None or new.uid != old.uid or (new.node_name and not old.node_name)):
+            self._forget(key, old.uid)
+        if new is None:
+            return
+        if new.node_name:
+            self.taken.settle(new.uid, "" if new.is_finished else new.node_name, new.requests)
+        elif (old is None or old.uid != new.uid) and self._is_following and new.gates:
+            self._asked[new.uid] = set()
+
+    def _forget(self, key: Key, uid: str) -> None:
+        self.taken.settle(uid, "", {})
+        self._asked.pop(uid, None)
+        shape = self._shapes.pop(uid, "")
+        for node_name, lore in self._lore.items():
+            lore.in_line.discard(key)
+            if lore.unanswered.pop(uid, None) is not None:
+                self.queue.add(node_name)
+            _drop(lore, shape, uid)
+
+    def _on_chaperon(self, node_name: str, old: Chaperon | None, new: Chaperon | None) -> None:
+        chaperon = new or old
+        assert chaperon is not None
+        lore, uid = self._of(node_name), chaperon.parent_uid
+        shape = self._shapes.get(uid, "")
+        if new is None or new.is_terminating:
+            lore.unanswered.pop(uid, None)
+            _drop(lore, shape, uid)
+            if new is None:
+                self.taken.remove(uid, node_name)
+        elif new.is_reserved or new.is_allowed:
+            self._on_reserved(lore, shape, uid)
+        elif new.refusal:
+            if uid in lore.unanswered or old is None or old.refusal != new.refusal:
+                self._on_refused(lore, shape, uid, new.refusal)
+        elif uid not in lore.unanswered and shape:
+            lore.unanswered[uid] = self._clock()  # asked by an agent before us, or its reservation was lost
+        self.queue.add(node_name)
+
+    def _on_reserved(self, lore: _Lore, shape: str, uid: str) -> None:
+        asked_at = lore.unanswered.pop(uid, None)
+        if asked_at is not None:
+            lore.answer_seconds.append((self._clock() - asked_at).total_seconds())
+            lore.window = lore.window.grown()
+        if asked_at is not None or uid in lore.refused.get(shape, ()):
+            lore.refusals.pop(shape, None)
+            lore.rejected.discard(shape)
+        _drop(lore, shape, uid)
+
+    def _on_refused(self, lore: _Lore, shape: str, uid: str, message: str) -> None:
+        if lore.unanswered.pop(uid, None) is not None:
+            lore.window = lore.window.halved(self._clock())
+        if shape:
+            lore.refused.setdefault(shape, set()).add(uid)
+            lore.refusals[shape] = Refusal.after(lore.refusals.get(shape), message, self._clock())
+
+    # -- what follows from it ----------------------------------------------------------------------------------------
+
+    def odds(self, proxy: ProxyPod, connection: Connection, node: SchedulingNode | None) -> Odds:
+        """Return what is known of a target, for one unbound proxy whose shape is known (see `knows`)."""
+        name, now = connection.target.node_name, self._clock()
+        lore, shape = self._of(name), self._shapes.get(proxy.uid, "")
+        refusal = lore.refusals.get(shape)
+        is_refused = refusal is not None and now < refusal.until
+        others = self.taken.of(name, but=proxy.uid)
+        return Odds(
+            room=asking.room(node.allocatable, others, proxy.requests) if node else None,
+            weight=connection.target.weight,
+            is_open=len(lore.unanswered) < lore.window.size,
+            is_refused=is_refused,
+            is_probed=shape in lore.rejected or len(lore.candidates.get(shape, ())) >= PROBES,
+            is_surplus=is_refused and self._is_surplus(lore, shape, proxy.uid),
+            asked_at=lore.unanswered.get(proxy.uid),
+            patience_seconds=asking.patience_seconds(lore.answer_seconds),
+            was_asked=name in self._asked.get(proxy.uid, {name}),
+            remark=f"no room for pods like it: {refusal.message}" if refusal and is_refused else "",
+        )
+
+    def _is_surplus(self, lore: _Lore, shape: str, uid: str) -> bool:
+        if uid not in lore.refused.get(shape, ()):
+            return False
+        candidates = lore.candidates.get(shape, {})
+        return uid not in heapq.nsmallest(PROBES, candidates, key=lambda one: candidates[one])
+
+    def knows(self, proxy: ProxyPod) -> bool:
+        """Whether the shape of a proxy is known."""
+        return proxy.uid in self._shapes
+
+    def learn(self, proxy: ProxyPod, shape: str) -> None:
+        """Remember the shape of a proxy."""
+        self._shapes[proxy.uid] = shape
+
+    async def reconcile(self, node_name: str) -> float | None:
+        """Let those at the head of a target's lines ask, as many as it may bear; returns when a back-off ends."""
+        lore, now = self._of(node_name), self._clock()
+        free = lore.window.size - len(lore.unanswered)
+        for _ in range(max(free, 0)):
+            heads = [(line[0], shape) for shape, line in lore.lines.items() if line and self._may_ask(lore, shape, now)]
+            if not heads:
+                break
+            (_, key), shape = min(heads)
+            heapq.heappop(lore.lines[shape])
+            if not lore.lines[shape]:
+                del lore.lines[shape]
+            if key in lore.in_line:
+                lore.in_line.discard(key)
+                self.wake(key)
+        ends = [lore.refusals[s].until for s in lore.lines if s in lore.refusals and lore.refusals[s].until > now]
+        return (min(ends) - now).total_seconds() if ends else None
+
+    def _may_ask(self, lore: _Lore, shape: str, now: datetime) -> bool:
+        refusal = lore.refusals.get(shape)
+        if refusal is None or now >= refusal.until:
+            lore.rejected.discard(shape)
+            return True
+        return shape not in lore.rejected and len(lore.candidates.get(shape, ())) < PROBES
+
+    def _of(self, node_name: str) -> _Lore:
+        return self._lore.setdefault(node_name, _Lore())
+
+
+def _drop(lore: _Lore, shape: str, uid: str) -> None:
+    for by_shape in (lore.candidates, lore.refused):
+        pods = by_shape.get(shape)
+        if pods is not None and uid in pods:
+            if isinstance(pods, dict):
+                del pods[uid]
+            else:
+                pods.discard(uid)
+            if not pods:
+                del by_shape[shape]
+
+
+def _rank(proxy: ProxyPod) -> Rank:
+    """By priority, then age; the uid decides between pods of one second."""
+    return -proxy.priority, proxy.created_at or _UNKNOWN_AGE, proxy.uid
+
+
+def _has_grown(old: Amounts, new: Amounts) -> bool:
+    return any(value > old.get(name, 0) for name, value in new.items())
+
+
+class Ledger:
+    """What is taken of each target's room: by proxies bound there, and by those that asked there."""
+
+    def __init__(self) -> None:
+        self._totals: dict[str, dict[str, int]] = {}
+        self._entries: dict[str, tuple[set[str], Amounts]] = {}
+
+    def of(self, node_name: str, *, but: str = "") -> Mapping[str, int]:
+        """Return what is taken of a target, without what one pod takes itself."""
+        totals = self._totals.get(node_name, {})
+        nodes, requests = self._entries.get(but, (set(), {}))
+        if node_name not in nodes:
+            return totals
+        return {name: value - requests.get(name, 0) for name, value in totals.items()}
+
+    def add(self, uid: str, node_name: str, requests: Amounts) -> None:
+        """Count a pod at one more target."""
+        nodes, known = self._entries.setdefault(uid, (set(), dict(requests)))
+        if node_name not in nodes:
+            nodes.add(node_name)
+            self._change(node_name, known, 1)
+
+    def remove(self, uid: str, node_name: str) -> None:
+        """Count a pod at one target less."""
+        nodes, requests = self._entries.get(uid, (set(), {}))
+        if node_name in nodes:
+            nodes.discard(node_name)
+            self._change(node_name, requests, -1)
+        if not nodes:
+            self._entries.pop(uid, None)
+
+    def settle(self, uid: str, node_name: str, requests: Amounts) -> None:
+        """Count a pod at this target only; with an empty name, nowhere."""
+        nodes, known = self._entries.get(uid, (set(), {}))
+        if node_name and nodes == {node_name} and known == requests:
+            return
+        for node in list(nodes):
+            self.remove(uid, node)
+        if node_name:
+            self.add(uid, node_name, requests)
+
+    def _change(self, node_name: str, requests: Amounts, sign: int) -> None:
+        totals = self._totals.setdefault(node_name, {})
+        for name, value in requests.items():
+            totals[name] = totals.get(name, 0) + sign * value
