@@ -19,6 +19,7 @@ DELEGATE_GONE = "DelegateGone"  # the reason of a proxy that ended because its d
 BOUND_LATE = timedelta(seconds=5)  # rule M1: an ungated pod without a live reservation for so long is asked for anew
 COMPARE_FOR = timedelta(seconds=2)  # rule C2: how long an answer is waited for that only serves to compare
 SPREAD_BEFORE_WAY_OUT = timedelta(seconds=60)  # a hard spread is broken only where else a pod would wait for ever
+SILENCE_EXPLAINED_AFTER = timedelta(seconds=15)  # under load nobody has answered yet, and saying so makes more load
 NOTHING_KNOWN = Odds()
 EXPLAIN_AFTER = timedelta(seconds=2)  # in the ordinary case a pod is bound before anyone could read why it waits
 
@@ -321,7 +322,11 @@ def _look_again(proxy: ProxyPod, now: datetime) -> float:
 def _explaining(
     proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Chaperon | None], now: datetime
 ) -> list[Action]:
-    if proxy.created_at is None or now - proxy.created_at < EXPLAIN_AFTER:
+    has_reason = any(
+        t.obstacle or t.trouble or t.odds.remark or ((c := own[t.node_name]) and c.refusal) for t in targets
+    )
+    patience = EXPLAIN_AFTER if has_reason or not targets else SILENCE_EXPLAINED_AFTER
+    if proxy.created_at is None or now - proxy.created_at < patience:
         return []
     message = waiting_message(targets, own)
     return [Explain(message)] if message != proxy.waiting_message else []
