@@ -23,7 +23,7 @@ def control_target(
 ) -> None:
     """Start the controllers of a target in `group`."""
     _keep_chaperons(group, api, settings, clock)
-    _keep_summary(group, api, cluster_id, clock)
+    _keep_summary(group, api, cluster_id, settings.cluster_name or cluster_id, clock)
 
 
 def _keep_chaperons(group: asyncio.TaskGroup, api: Api, settings: AgentSettings, clock: Clock) -> None:
@@ -44,7 +44,7 @@ def _keep_chaperons(group: asyncio.TaskGroup, api: Api, settings: AgentSettings,
     group.create_task(run())
 
 
-def _keep_summary(group: asyncio.TaskGroup, api: Api, cluster_id: str, clock: Clock) -> None:
+def _keep_summary(group: asyncio.TaskGroup, api: Api, cluster_id: str, cluster_name: str, clock: Clock) -> None:
     """What there is, and what is left of it for others."""
     nodes: Store[ClusterNode] = Store(parse_cluster_node)
     occupants: Store[Occupant] = Store(parse_occupant)
@@ -54,6 +54,7 @@ def _keep_summary(group: asyncio.TaskGroup, api: Api, cluster_id: str, clock: Cl
         summary = Summaries(
             api=api,
             cluster_id=cluster_id,
+            cluster_name=cluster_name,
             nodes=nodes,
             occupants=occupants,
             summaries=summaries,

@@ -13,6 +13,7 @@ import typer
 MOUNTED = {
     "agent": ("federation.__main__", "agent"),
     "extender": ("federation.__main__", "extender"),
+    "audit": ("isthmus.audit", "audit"),
     "bridge": ("bridge.cli", "app"),
     "lab": ("lab.cli", "app"),
 }

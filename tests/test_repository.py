@@ -41,7 +41,7 @@ def test_the_wheel_works_in_a_clean_environment(tmp_path: Path) -> None:
     python = tmp_path / "clean" / "bin" / "python"
     script = "import sys, isthmus.__main__ as m; sys.argv = ['isthmus', '--help']; m.main()"
     done = subprocess.run([python, "-c", script], check=True, capture_output=True, text=True, cwd=tmp_path)
-    for command in ("agent", "extender", "bridge", "lab"):
+    for command in ("agent", "extender", "audit", "bridge", "lab"):
         assert command in done.stdout
     where = subprocess.run(
         [python, "-c", "import federation; print(federation.__file__)"],

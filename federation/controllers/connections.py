@@ -18,6 +18,7 @@ from federation.clock import Clock
 from federation.controllers.connection import Connection
 from federation.kube.api import Api, Manifest, connect
 from federation.kube.errors import BadKubeconfig
+from federation.kube.limits import Limits
 from federation.kube.resources import SECRETS
 from federation.kube.store import Store
 from federation.kube.watch import follow
@@ -129,7 +130,7 @@ class Connections:
             return None
         await self._disconnect(entry)
         try:
-            api = await self._self_api() if target.is_self else await _client(text, target)
+            api = await self._self_api() if target.is_self else await client_for(text, target)
         except BadKubeconfig as error:
             if self.problems.get(key) != str(error):
                 logger.warning(
@@ -181,8 +182,8 @@ async def _awaited(service: Service, connection: Connection) -> None:
     await service(connection)
 
 
-async def _client(data: str | None, target: Target) -> Api:
-
+async def client_for(data: str | None, target: Target, limits: Limits | None = None) -> Api:
+    """Return a client by the value of a Target's kubeconfig Secret (None: there is none). Raises BadKubeconfig."""
     where = f"Secret {target.secret_namespace}/{target.secret_name}"
     if data is None:
         raise BadKubeconfig(f"{where} does not exist or has no key {target.secret_key!r} (spec.kubeconfigSecret)")
@@ -192,4 +193,4 @@ async def _client(data: str | None, target: Target) -> Api:
         raise BadKubeconfig(f"{where}, key {target.secret_key!r}: not a kubeconfig: {error}") from error
     if not isinstance(kubeconfig, dict):
         raise BadKubeconfig(f"{where}, key {target.secret_key!r}: not a kubeconfig (a mapping is expected)")
-    return await connect(kubeconfig, target.context)
+    return await connect(kubeconfig, target.context, limits)

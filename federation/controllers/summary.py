@@ -3,6 +3,7 @@
 At most one write a second, however much happens: sources watch it, and a moment's difference is of no use to them.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from loguru import logger
@@ -30,6 +31,7 @@ class Summaries:
         *,
         api: Api,
         cluster_id: str,
+        cluster_name: str,
         nodes: Store[ClusterNode],
         occupants: Store[Occupant],
         summaries: Store[Summary],
@@ -37,6 +39,7 @@ class Summaries:
     ) -> None:
         self._api = api
         self._cluster_id = cluster_id
+        self._cluster_name = cluster_name
         self._nodes = nodes
         self._occupants = occupants
         self._summaries = summaries
@@ -48,7 +51,8 @@ class Summaries:
         now = self._clock()
         if self._written_at is not None and (rest := self._written_at + _PAUSE - now) > timedelta(0):
             return rest.total_seconds()
-        wanted = summarise(self._cluster_id, self._nodes.values(), self._occupants.values())
+        counted = summarise(self._cluster_id, self._nodes.values(), self._occupants.values())
+        wanted = replace(counted, cluster_name=self._cluster_name)
         if wanted == self._summaries.get("", SUMMARY_NAME):
             return None
         self._written_at = now

@@ -26,6 +26,10 @@ Manifest = dict[str, Any]
 Query = Sequence[tuple[str, str]]
 PatchKind = Literal["merge", "json", "strategic", "apply"]
 
+_METADATA_ONLY = ",".join(
+    f"application/json;as={kind};g=meta.k8s.io;v=v1" for kind in ("PartialObjectMetadataList", "PartialObjectMetadata")
+)
+
 _PATCH_TYPES: dict[PatchKind, str] = {
     "merge": "application/merge-patch+json",
     "json": "application/json-patch+json",
@@ -88,7 +92,7 @@ class Api:
             raise from_status(response.status, _status_of(response.body))
         return response
 
-    async def _read(self, path: str, query: Query = ()) -> Manifest:
+    async def _read(self, path: str, query: Query = (), headers: dict[str, str] | None = None) -> Manifest:
         attempts = AsyncRetrying(
             retry=retry_if_exception_type((Unreachable, TooManyRequests, ServerError)),
             stop=stop_after_attempt(self.limits.read_attempts_max),
@@ -97,34 +101,57 @@ class Api:
         )
         async for attempt in attempts:
             with attempt:
-                response = await self.request("GET", path, query)
+                response = await self.request("GET", path, query, headers=headers)
         return _object(response.body)
 
-    async def get(self, resource: Resource, name: str, namespace: str = "", *, subresource: str = "") -> Manifest:
-        """Return one object, live."""
+    async def get(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str = "",
+        *,
+        subresource: str = "",
+        is_metadata_only: bool = False,
+    ) -> Manifest:
+        """Return one object, live; `is_metadata_only` leaves out its data."""
         assert name, "an empty name would list"
-        return await self._read(resource.path(namespace, name, subresource))
+        headers = {"Accept": _METADATA_ONLY} if is_metadata_only else {}
+        return await self._read(resource.path(namespace, name, subresource), headers=headers)
 
     async def list(
         self, resource: Resource, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> Listing:
         """Return a whole collection, page by page; a page token that expires midway starts the list again (Gone)."""
         items: list[Manifest] = []
+        version = ""
+        selectors = selecting(label_selector, field_selector)
+        async for page, version in self._pages(resource, namespace, selectors):  # noqa: B007  # the last one counts
+            items += page
+        return Listing(items, version)
+
+    async def pages(
+        self, resource: Resource, namespace: str = "", *, label_selector: str = "", is_metadata_only: bool = False
+    ) -> AsyncIterator[Sequence[Manifest]]:
+        """Yield a collection page by page, for who keeps little of each object; `is_metadata_only` leaves out data."""
+        headers = {"Accept": _METADATA_ONLY} if is_metadata_only else {}
+        async for page, _ in self._pages(resource, namespace, selecting(label_selector, ""), headers):
+            yield page
+
+    async def _pages(
+        self, resource: Resource, namespace: str, selectors: Query, headers: dict[str, str] | None = None
+    ) -> AsyncIterator[tuple[Sequence[Manifest], str]]:
         token = ""
         while True:
-            page = await self._read(
-                resource.path(namespace),
-                selecting(label_selector, field_selector)
-                + [("limit", str(self.limits.page_size))]
-                + ([("continue", token)] if token else []),
-            )
-            for item in page.get("items") or []:
+            query = [*selectors, ("limit", str(self.limits.page_size)), *([("continue", token)] if token else [])]
+            page = await self._read(resource.path(namespace), query, headers)
+            items: Sequence[Manifest] = page.get("items") or []
+            for item in items:
                 item.setdefault("kind", resource.kind)
                 item.setdefault("apiVersion", resource.api_version)
-                items.append(item)
+            yield items, page["metadata"]["resourceVersion"]
             token = page["metadata"].get("continue") or ""
             if not token:
-                return Listing(items, page["metadata"]["resourceVersion"])
+                return
             await asyncio.sleep(0)  # a large page was parsed: let others run before the next
 
     async def create(

@@ -15,9 +15,13 @@ _FINISHED = ("Succeeded", "Failed")
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a target's real nodes amount to; `labels` are those that are the same wherever they occur."""
+    """What a target's real nodes amount to; `labels` are those that are the same wherever they occur.
+
+    `cluster_name` is what the cluster calls itself as a source, on its chaperons: an audit cannot know it otherwise.
+    """
 
     cluster_id: str = ""
+    cluster_name: str = ""
     kubelet_version: str = ""
     capacity: Amounts = field(default_factory=dict)
     allocatable: Amounts = field(default_factory=dict)
@@ -30,6 +34,7 @@ class Summary:
             "kind": "ClusterSummary",
             "metadata": {"name": names.SUMMARY_NAME, "labels": dict(self.labels)},
             "clusterID": self.cluster_id,
+            "clusterName": self.cluster_name,
             "kubeletVersion": self.kubelet_version,
             "capacity": quantities(self.capacity),
             "allocatable": quantities(self.allocatable),
@@ -42,6 +47,7 @@ def parse_summary(manifest: Manifest) -> Summary | None:
         return None
     return Summary(
         cluster_id=manifest.get("clusterID") or "",
+        cluster_name=manifest.get("clusterName") or "",
         kubelet_version=manifest.get("kubeletVersion") or "",
         capacity=_readable(manifest.get("capacity")),
         allocatable=_readable(manifest.get("allocatable")),

@@ -41,7 +41,13 @@ async def writes(source: Source) -> AsyncIterator[list[str]]:
 
         summaries: Store[Summary] = Store(note)
         reconciler = Summaries(
-            api=api, cluster_id="some-id", nodes=nodes, occupants=occupants, summaries=summaries, clock=wall_clock
+            api=api,
+            cluster_id="some-id",
+            cluster_name="some-name",
+            nodes=nodes,
+            occupants=occupants,
+            summaries=summaries,
+            clock=wall_clock,
         )
         queue: Workqueue[str] = Workqueue("summary", reconciler.reconcile, workers=1)
         async with asyncio.TaskGroup() as group:
@@ -75,6 +81,7 @@ async def test_the_summary_follows_nodes_and_pods(source: Source, writes: list[s
     summary = await until(source.admin, cpu="4", memory="8Gi", pods="110")
     assert summary["metadata"]["labels"]["gpu"] == "a100"
     assert summary["clusterID"] == "some-id"
+    assert summary["clusterName"] == "some-name"
     await source.plane.add_node("real-b", labels={"zone": "y"}, devices={"example.com/device": "2"})
     summary = await until(source.admin, cpu="8", **{"example.com/device": "2"})
     assert summary["metadata"]["labels"].get("gpu") == "a100"

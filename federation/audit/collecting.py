@@ -1,0 +1,61 @@
+"""Reads whole collections page by page and keeps little of each object; says how far it has come."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from federation.kube.api import Api
+from federation.kube.errors import Gone
+from federation.kube.limits import Limits
+from federation.kube.resources import Resource
+
+T = TypeVar("T")
+Report = Callable[[str], None]
+
+LIMITS = Limits(
+    connections_max=20,  # an audit is in no hurry: it must not crowd out those it audits
+    request_timeout_seconds=10.0,
+    read_attempts_max=2,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads one cluster; `name` is what people call it, `report` takes a line for whoever waits."""
+
+    api: Api
+    name: str
+    report: Report = field(repr=False)
+
+    async def collect(
+        self,
+        resource: Resource,
+        parse: Callable[[dict[str, Any]], T | None],
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        is_metadata_only: bool = False,
+    ) -> tuple[T, ...]:
+        """Return what `parse` makes of each object, without the Nones. A list that expires midway is begun again."""
+        try:
+            return await self._once(resource, parse, namespace, label_selector, is_metadata_only)
+        except Gone:
+            return await self._once(resource, parse, namespace, label_selector, is_metadata_only)
+
+    async def _once(
+        self,
+        resource: Resource,
+        parse: Callable[[dict[str, Any]], T | None],
+        namespace: str,
+        label_selector: str,
+        is_metadata_only: bool,
+    ) -> tuple[T, ...]:
+        found: list[T] = []
+        read = 0
+        pages = self.api.pages(resource, namespace, label_selector=label_selector, is_metadata_only=is_metadata_only)
+        async for page in pages:
+            read += len(page)
+            self.report(f"{self.name}: {read} {resource.plural}")
+            # A list of metadata says of its items that they are metadata.
+            found += [one for item in page if (one := parse(item | {"kind": resource.kind})) is not None]
+        return tuple(found)

@@ -1,0 +1,126 @@
+"""Reads one cluster as a target: its chaperons, their pods, and the copies that sources brought.
+
+Copies are read as metadata only: nobody needs a Secret's data to see that it is left over. A Target's own kubeconfig
+may not list them (its role lets a source write by name), so there they are looked up by the names that the source has;
+a copy whose original is gone as well is then not seen, and that is said.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+
+from federation import names
+from federation.audit.collecting import Reader
+from federation.kinds import CLUSTER_SUMMARIES, POD_CHAPERONS
+from federation.kube.api import Api
+from federation.kube.errors import Forbidden, NotFound
+from federation.kube.resources import CONFIG_MAPS, NAMESPACES, PODS, SECRETS, SERVICES, Resource
+from federation.model.audit import (
+    SeenChaperon,
+    SeenCluster,
+    SeenCopy,
+    SeenPod,
+    Unread,
+    parse_seen_chaperon,
+    parse_seen_copy,
+    parse_seen_pod,
+)
+from federation.model.target import Target
+
+_COPIED = (CONFIG_MAPS, SECRETS, SERVICES)
+_GREETING_SECONDS = 5.0  # a cluster that does not answer so small a question is taken for unreachable
+_LOOKUPS_MAX = 2_000  # by name, per kind and namespace: beyond it, list rights are needed
+_LOOKUPS_AT_ONCE = 16
+_ADVICE = "its kubeconfig may not list them; give one that may (--target-kubeconfig, deploy/rbac/auditor.yaml)"
+
+Opener = Callable[[], Awaitable[Api]]
+Originals = Callable[[Resource, str], Awaitable[Collection[tuple[str, str]]]]  # -> (namespace, name) of the source's
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One way into a cluster: the Targets that it stands for, and the namespaces to look at ("" for all)."""
+
+    name: str
+    targets: tuple[Target, ...]
+    namespaces: tuple[str, ...]
+    open: Opener = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What one door showed."""
+
+    cluster: SeenCluster
+    unread: tuple[Unread, ...] = ()
+
+
+async def read_target(reader: Reader, door: Door, originals: Originals) -> Inside:
+    """Return what is behind a door. Raises ApiError where it could not be read whole."""
+    cluster_id = await _identify(reader.api) or f"behind {door.name}"
+    chaperons: list[SeenChaperon] = []
+    pods: list[SeenPod] = []
+    copies: list[SeenCopy] = []
+    unseen: list[str] = []
+    for namespace in door.namespaces:
+        chaperons += await reader.collect(POD_CHAPERONS, parse_seen_chaperon, namespace=namespace)
+        pods += await reader.collect(PODS, parse_seen_pod, namespace=namespace)
+        for resource in _COPIED:
+            found, missing = await _read_copies(reader, resource, namespace, originals)
+            copies += found
+            unseen += missing
+    seen = SeenCluster(cluster_id, door.name, door.targets, tuple(chaperons), tuple(pods), tuple(copies))
+    what = f"copies that are left over ({', '.join(unseen)})"
+    return Inside(seen, (Unread(door.name, what, _ADVICE, is_by_design=True),) if unseen else ())
+
+
+async def _identify(api: Api) -> str:
+    """Return the cluster's id (kube-system's uid), or an empty string where it does not let us know."""
+    await api.request("GET", "/version", timeout_seconds=_GREETING_SECONDS)
+    try:
+        return str((await api.get(NAMESPACES, "kube-system"))["metadata"]["uid"])
+    except Forbidden:
+        pass
+    try:
+        return str((await api.get(CLUSTER_SUMMARIES, names.SUMMARY_NAME)).get("clusterID") or "")
+    except (Forbidden, NotFound):
+        return ""
+
+
+async def _read_copies(
+    reader: Reader, resource: Resource, namespace: str, originals: Originals
+) -> tuple[tuple[SeenCopy, ...], list[str]]:
+    """Return the copies of one kind, and in words which could not be seen."""
+    try:
+        found = await reader.collect(
+            resource,
+            parse_seen_copy,
+            namespace=namespace,
+            label_selector=names.PARENT_CLUSTER_NAME,
+            is_metadata_only=True,
+        )
+        return found, []
+    except Forbidden:
+        wanted = await originals(resource, namespace)
+    if len(wanted) > _LOOKUPS_MAX:
+        return (), [resource.plural]
+    try:
+        return await _look_up(reader, resource, wanted), [f"{resource.plural} whose original is gone"]
+    except Forbidden:
+        return (), [resource.plural]
+
+
+async def _look_up(reader: Reader, resource: Resource, wanted: Collection[tuple[str, str]]) -> tuple[SeenCopy, ...]:
+    """Return the copies among the objects of these (namespace, name)."""
+    at_once = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
+
+    async def look(namespace: str, name: str) -> SeenCopy | None:
+        async with at_once:
+            try:
+                found = await reader.api.get(resource, name, namespace, is_metadata_only=True)
+            except NotFound:
+                return None
+        return parse_seen_copy(found | {"kind": resource.kind})
+
+    answers = await asyncio.gather(*(look(namespace, name) for namespace, name in wanted))
+    return tuple(copy for copy in answers if copy is not None)

@@ -1,0 +1,93 @@
+"""What is left where nobody will remember it: copies, virtual nodes, Leases, finalizers, labels."""
+
+from collections.abc import Iterator
+
+from federation import names
+from federation.model.audit import Finding, Observed, SeenCluster, SeenCopy, Severity
+from federation.model.pod import ProxyPod
+
+
+def leaks(seen: Observed) -> Iterator[Finding]:
+    """Yield what nobody will remove."""
+    for cluster in seen.clusters:
+        yield from _copies(cluster, seen.source_names)
+    yield from _virtual_nodes(seen)
+    yield from _leases(seen)
+    yield from _finalizers(seen)
+
+
+def _copies(cluster: SeenCluster, ours: frozenset[str]) -> Iterator[Finding]:
+    """A copy has the chaperons that need it as its owners, and is made for a committed one only."""
+    chaperons = {seen.chaperon.uid: seen for seen in cluster.chaperons}
+    for copy in cluster.copies:
+        if copy.is_terminating:
+            continue
+        living = [chaperons[uid] for uid in copy.owners if uid in chaperons]
+        if living:
+            if copy.kind != "Service" and not any(one.chaperon.is_allowed or not one.is_live for one in living):
+                message = "none of the PodChaperons that own it is allowed: a losing cluster must never see it"
+                yield _of_copy(cluster, copy, "copied-too-early", Severity.VIOLATION, message, "delete the copy")
+        elif copy.owners or copy.parent_cluster_name in ours:
+            # Another source without owners may be Admiralty's, which keeps its copies by hand.
+            what = "no PodChaperon that owns it exists" if copy.owners else "no PodChaperon owns it"
+            message = f"{what}: it stays for ever"
+            yield _of_copy(cluster, copy, "copy-without-owner", Severity.LEAK, message, "delete the copy")
+
+
+def _of_copy(cluster: SeenCluster, copy: SeenCopy, rule: str, severity: Severity, message: str, fix: str) -> Finding:
+    return Finding(rule, severity, cluster.name, copy.kind, copy.namespace, copy.name, copy.uid, message, fix)
+
+
+def _virtual_nodes(seen: Observed) -> Iterator[Finding]:
+    source = seen.source
+    targets = {target.label: target for target in source.targets}
+    busy = {proxy.node_name for proxy in source.proxies}
+    for node in source.nodes:
+        # One that proxies are bound to stays until they are gone; those proxies are findings themselves.
+        if node.target not in targets and node.name not in busy and not node.is_terminating:
+            message = f"the Target or ClusterTarget that it stands for ({node.target}) does not exist"
+            where = (source.name, "Node", "", node.name, node.uid)
+            yield Finding("node-without-target", Severity.LEAK, *where, message, "delete the Node")
+    there = {node.name for node in source.nodes}
+    for target in source.targets:
+        if target.node_name not in there:
+            kind = "Target" if target.namespace else "ClusterTarget"
+            message = f"it has no virtual node {target.node_name}: no pod can go there"
+            fix = "see its status and the agent's log: its kubeconfig may be unusable"
+            where = (source.name, kind, target.namespace, target.name, target.uid)
+            yield Finding("target-without-node", Severity.WARNING, *where, message, fix)
+
+
+def _leases(seen: Observed) -> Iterator[Finding]:
+    nodes = {node.name: node.uid for node in seen.source.nodes}
+    for lease in seen.source.leases:
+        if lease.name not in nodes:
+            message, fix = "there is no virtual node of its name", "delete the Lease"
+            where = (seen.source.name, "Lease", "kube-node-lease", lease.name, lease.uid)
+            yield Finding("lease-without-node", Severity.LEAK, *where, message, fix)
+
+
+def _finalizers(seen: Observed) -> Iterator[Finding]:
+    source = seen.source
+    for proxy in source.proxies:
+        known = {target.finalizer for target in source.targets if target.serves(proxy.namespace)}
+        if unknown := sorted(set(proxy.finalizers) - known):
+            yield _unknown(source.name, proxy, ", ".join(unknown))
+    for pod in source.marked:
+        where = (source.name, "Pod", pod.namespace, pod.name, pod.uid)
+        if pod.finalizers:
+            message = f"it is not elected, and has {', '.join(pod.finalizers)}: it can never be deleted"
+            fix = "remove the finalizer"
+            yield Finding("finalizer-on-ordinary-pod", Severity.LEAK, *where, message, fix)
+        else:
+            message = f"it is not elected, and has the label {names.HAS_FINALIZER}"
+            yield Finding("label-without-election", Severity.WARNING, *where, message, "remove the label")
+
+
+def _unknown(cluster: str, proxy: ProxyPod, finalizers: str) -> Finding:
+    """An agent drops such a finalizer once it settles the pod; while the pod waits to be placed it may stay."""
+    is_due = proxy.is_terminating or bool(proxy.node_name)
+    message = f"finalizers of targets that do not exist: {finalizers}"
+    where = (cluster, "Pod", proxy.namespace, proxy.name, proxy.uid)
+    severity = Severity.LEAK if is_due else Severity.WARNING
+    return Finding("finalizer-of-unknown-target", severity, *where, message, "remove the finalizer")
