@@ -13,7 +13,8 @@ from federation.kube.api import Api
 from federation.model.audit import Finding, Observed, Unread
 
 CLEAN, UNSOUND, UNREAD = 0, 1, 2
-_LOOKS = 3  # at most: at once, half way and at the end of the time given to settle
+_PAUSE_SECONDS_MIN = 2.0  # between two looks: soon enough to see that things have settled,
+_LOOKS_MAX = 10  # and yet few, because each reads everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ async def audit(source: Api, scope: Scope, settle_seconds: float, report: Report
     seen, unread = [findings(observed)], set(observed.unread)
     deadline = clock() + settle_seconds
     while (left := deadline - clock()) > 0 and _is_open(seen):
-        await asyncio.sleep(min(left, settle_seconds / (_LOOKS - 1)))
+        await asyncio.sleep(min(left, max(_PAUSE_SECONDS_MIN, settle_seconds / _LOOKS_MAX)))
         observed = await look(source, scope, report)
         seen.append(findings(observed))
         unread |= set(observed.unread)

@@ -26,9 +26,7 @@ Manifest = dict[str, Any]
 Query = Sequence[tuple[str, str]]
 PatchKind = Literal["merge", "json", "strategic", "apply"]
 
-_METADATA_ONLY = ",".join(
-    f"application/json;as={kind};g=meta.k8s.io;v=v1" for kind in ("PartialObjectMetadataList", "PartialObjectMetadata")
-)
+_METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"  # `List` for a collection, or 406
 
 _PATCH_TYPES: dict[PatchKind, str] = {
     "merge": "application/merge-patch+json",
@@ -115,7 +113,7 @@ class Api:
     ) -> Manifest:
         """Return one object, live; `is_metadata_only` leaves out its data."""
         assert name, "an empty name would list"
-        headers = {"Accept": _METADATA_ONLY} if is_metadata_only else {}
+        headers = {"Accept": _METADATA.format("")} if is_metadata_only else {}
         return await self._read(resource.path(namespace, name, subresource), headers=headers)
 
     async def list(
@@ -133,7 +131,7 @@ class Api:
         self, resource: Resource, namespace: str = "", *, label_selector: str = "", is_metadata_only: bool = False
     ) -> AsyncIterator[Sequence[Manifest]]:
         """Yield a collection page by page, for who keeps little of each object; `is_metadata_only` leaves out data."""
-        headers = {"Accept": _METADATA_ONLY} if is_metadata_only else {}
+        headers = {"Accept": _METADATA.format("List")} if is_metadata_only else {}
         async for page, _ in self._pages(resource, namespace, selecting(label_selector, ""), headers):
             yield page
 

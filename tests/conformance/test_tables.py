@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from tests.conformance.conftest import HttpClient
-from tests.lab.api_server.client import pod
+from tests.lab.api_server.client import Refused, pod
 
 TABLE = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"}
+
+ONE, MANY = "PartialObjectMetadata", "PartialObjectMetadataList"
 
 
 async def table(client: HttpClient, path: str) -> dict[str, Any]:
@@ -222,3 +224,21 @@ async def test_definitions(client: HttpClient, home: str) -> None:
         "ShortNames": "th,ti",
     }
     await client.delete(f"{path}/things.{group}")
+
+
+async def test_metadata_alone_is_asked_for_as_what_it_is(client: HttpClient, home: str) -> None:
+    """One object or a collection: the wrong word for it is refused, not read charitably."""
+    await client.create(f"{home}/configmaps", {"metadata": {"name": "bare"}, "data": {"a": "b"}})
+    forms = {kind: {"accept": f"application/json;as={kind};v=v1;g=meta.k8s.io"} for kind in (ONE, MANY)}
+    collection, one = f"{home}/configmaps", f"{home}/configmaps/bare"
+    shown = await client.send("GET", one, headers=forms[ONE])
+    assert (shown["kind"], shown["metadata"]["name"]) == (ONE, "bare")
+    assert "data" not in shown
+    listed = await client.send("GET", collection, headers=forms[MANY])
+    assert listed["kind"] == MANY
+    assert "bare" in [item["metadata"]["name"] for item in listed["items"]]
+    assert not any("data" in item for item in listed["items"])
+    for path, form in ((one, MANY), (collection, ONE)):
+        with pytest.raises(Refused) as refused:
+            await client.send("GET", path, headers=forms[form])
+        assert refused.value.code == 406

@@ -4,6 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from federation.audit.auditing import audit
+from federation.audit.looking import Scope
+from federation.decisions.audit import is_sound
 from federation.kinds import TARGETS
 from lab.running import RunningLab
 from tests.protocol.federation import Federation
@@ -19,10 +22,20 @@ async def watcher(federation_lab: RunningLab) -> AsyncIterator[Watcher]:
 
 @pytest.fixture
 async def federation(federation_lab: RunningLab, namespace: str, watcher: Watcher) -> AsyncIterator[Federation]:
-    """A joined federation; afterwards, whatever the test did, the independent watcher must have seen no breach."""
+    """A joined federation; afterwards, whatever the test did, no breach was seen and an audit finds nothing wrong."""
     made = Federation(federation_lab, namespace)
     await made.join()
     yield made
+    await _audit(made)
     for cluster in made.clusters:
         await made.home.delete(TARGETS, cluster, namespace)
     assert watcher.breaches == []
+
+
+async def _audit(federation: Federation) -> None:
+    """Audit the test's namespace, as soon as what the test left in motion has settled."""
+    home, *targets = federation.clusters
+    scope = Scope(federation.namespace, home, {name: federation.lab.kubeconfig(name) for name in targets})
+    verdict = await audit(federation.home, scope, settle_seconds=20, report=lambda _: None)
+    assert is_sound(verdict.findings), verdict.findings
+    assert verdict.observed.unread == ()

@@ -120,6 +120,7 @@ async def test_C4_a_candidate_without_a_chaperon_is_refused_and_left_alone(
     assert "PodChaperon" in condition(waiting, "PodScheduled")["message"]
     assert "nodeName" not in waiting["spec"]
     assert "deletionTimestamp" not in waiting["metadata"]
+    await federation.lab.api("arm-lab").delete(PODS, stray, federation.namespace, grace_period_seconds=0)
 
 
 async def test_C4_candidates_carry_no_ties_to_the_source(federation: Federation) -> None:

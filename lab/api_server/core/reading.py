@@ -19,7 +19,7 @@ from lab.api_server.core.request import JSON, Answer, Request, Response
 from lab.api_server.core.routes import Call
 from lab.api_server.core.selectors import Selector, parse_selector
 from lab.api_server.core.settings import Settings
-from lab.api_server.core.status import ApiStatus, FieldError, bad_request, expired, invalid, not_found
+from lab.api_server.core.status import ApiStatus, FieldError, bad_request, expired, invalid, not_acceptable, not_found
 from lab.api_server.core.store import Store, Version
 from lab.api_server.core.watch import Watch
 from lab.api_server.kinds import tables
@@ -65,8 +65,10 @@ class Reader:
         if form == "Table":
             revision = manifest.get("metadata", {}).get("resourceVersion", "")
             return Response(status, encode(self._table(call, [manifest], {"resourceVersion": revision})))
-        if form == "PartialObjectMetadata":
+        if form == tables.METADATA:
             return Response(status, encode(tables.partial(manifest)))
+        if form == tables.METADATA_LIST:
+            raise not_acceptable(f"you requested {form}, but the requested object is not a list ({call.kind.kind})")
         if call.kind.from_storage is not None:
             return Response(status, encode(call.kind.from_storage(manifest)))
         return Response(status, raw or encode(manifest))
@@ -109,9 +111,11 @@ class Reader:
         form, kind = tables.form_of(call.request.header("accept")), call.kind
         if form == "Table":
             return Response(200, encode(self._table(call, [one.manifest for one in versions], metadata)))
-        if form == "PartialObjectMetadata":
+        if form == tables.METADATA:
+            raise not_acceptable(f"you requested {form}, but the requested object is a list ({call.kind.kind}List)")
+        if form == tables.METADATA_LIST:
             items = [tables.partial(one.manifest) for one in versions]
-            head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
+            head = {"kind": form, "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
             return Response(200, encode(head | {"items": items}))
         raws = [one.raw for one in versions]
         if kind.from_storage is not None:
@@ -184,7 +188,7 @@ class Reader:
             return lambda manifest: self._table(
                 call, [manifest], {"resourceVersion": manifest["metadata"]["resourceVersion"]}
             )
-        if form == "PartialObjectMetadata":
+        if form == tables.METADATA:
             return tables.partial
         return call.kind.from_storage
 

@@ -153,6 +153,11 @@ def bad_request(message: str) -> ApiStatus:
     return ApiStatus(400, "BadRequest", message)
 
 
+def not_acceptable(message: str) -> ApiStatus:
+    """406: the object cannot be shown in the form that was asked for."""
+    return ApiStatus(406, "NotAcceptable", message)
+
+
 def unauthorized() -> ApiStatus:
     """401: credentials were shown and are not good."""
     return ApiStatus(401, "Unauthorized", "Unauthorized")

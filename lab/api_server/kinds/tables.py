@@ -9,22 +9,26 @@ from lab.api_server.kinds.model import Column, Columns, Kind
 CREATED = Column("Created At", lambda manifest, _now: manifest["metadata"].get("creationTimestamp"), type="date")
 
 
+METADATA = "PartialObjectMetadata"
+METADATA_LIST = "PartialObjectMetadataList"
+
+
 def form_of(accept: str) -> str:
-    """Return "Table", "PartialObjectMetadata" or "" for the first form in an Accept header that we have."""
+    """Return "Table", METADATA, METADATA_LIST or "" for the first form in an Accept header that we have."""
     for part in accept.split(","):
         media, *parameters = (piece.strip() for piece in part.split(";"))
         if media not in {"application/json", "*/*", "application/*"}:
             continue
         named = next((one.removeprefix("as=") for one in parameters if one.startswith("as=")), "")
-        if named in {"Table", "PartialObjectMetadata", "PartialObjectMetadataList"}:
-            return named.removesuffix("List")
+        if named in {"Table", METADATA, METADATA_LIST}:
+            return named
         return ""
     return ""
 
 
 def partial(manifest: Manifest) -> Manifest:
     """Return the metadata of an object as an object of its own."""
-    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": manifest["metadata"]}
+    return {"kind": METADATA, "apiVersion": "meta.k8s.io/v1", "metadata": manifest["metadata"]}
 
 
 def columns_of(kind: Kind) -> Columns:
