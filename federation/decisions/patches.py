@@ -7,14 +7,30 @@ Manifest = dict[str, Any]
 
 
 def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> Manifest:
-    """Return the JSON merge patch (RFC 7386) from `old` to `new`; empty where they are equal. Lists go whole."""
+    """Return the JSON merge patch (RFC 7386) from `old` to `new`; empty where they are equal. Lists go whole.
+
+    Nulls count as absent, in lists too: the API server has `lastProbeTime: null` in every pod condition and drops it
+    where it applies a merge patch, so that the two would never be equal.
+    """
+    return _merge_patch(_without_nulls(old), _without_nulls(new))
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_without_nulls(inner) for inner in value]
+    return value
+
+
+def _merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> Manifest:
     patch: Manifest = {key: None for key in old if key not in new}
     for key, value in new.items():
         before = old.get(key)
         if key in old and before == value:
             continue
         if isinstance(value, Mapping) and isinstance(before, Mapping):
-            patch[key] = merge_patch(before, value)
+            patch[key] = _merge_patch(before, value)
         else:
             patch[key] = value
     return patch

@@ -205,3 +205,12 @@ async def test_foreground_deletion_waits(client: HttpClient, things: Things) -> 
     assert marked["metadata"]["finalizers"] == ["foregroundDeletion"]
     await client.patch(f"{things.path}/t", {"metadata": {"finalizers": []}})
     assert (await client.get(things.path))["items"] == []
+
+
+async def test_a_merge_patch_loses_nulls_in_lists(client: HttpClient, things: Things) -> None:
+    """Agents copy pod statuses this way, whose conditions all have a null: the copy has none."""
+    await client.create(things.path, things.thing("copied"))
+    patch = {"spec": {"free": {"conditions": [{"type": "Ready", "lastProbeTime": None, "more": {"a": None}}]}}}
+    headers = {"content-type": "application/merge-patch+json"}
+    patched = await client.send("PATCH", f"{things.path}/copied", patch, headers=headers)
+    assert patched["spec"]["free"] == {"conditions": [{"type": "Ready", "more": {}}]}

@@ -67,6 +67,16 @@ def test_S2_without_reservation_the_pod_waits_until_it_is_allowed() -> None:
     assert decide(chaperon(waits="true", allowed="true"), None, None, NOW).actions == (MakePod(),)
 
 
+def test_C1_nulls_that_an_api_server_drops_are_no_difference() -> None:
+    """A real one has `lastProbeTime: null` in a pod's conditions, and none of it on the chaperon after our patch."""
+    ready = {"type": "Ready", "status": "True"}
+    as_shown = chaperon(RUNNING | {"conditions": [ready]}, restart="Never")
+    running = pod(RUNNING | {"conditions": [ready | {"lastProbeTime": None}]})
+    assert decide(as_shown, running, None, NOW).actions == ()
+    (action,) = decide(as_shown, None, running, NOW).actions
+    assert isinstance(action, MarkMissing), "or it would repeat its last words for ever"
+
+
 def test_S1_a_rejected_pod_is_removed_and_not_shown() -> None:
     rejected = pod(REJECTED)
     assert decide(chaperon(PENDING), rejected, None, NOW).actions == (RemovePod(rejected, "OutOfcpu"),)

@@ -20,9 +20,9 @@ class TestFailed(PatchError):
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """Apply an RFC 7386 patch."""
+    """Apply an RFC 7386 patch; as upstream's library, it drops nulls of objects in lists too, which the RFC keeps."""
     if not isinstance(patch, dict):
-        return patch
+        return _without_nulls(patch)
     result = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None:
@@ -30,6 +30,12 @@ def merge_patch(target: Any, patch: Any) -> Any:
         else:
             result[key] = merge_patch(result.get(key), value)
     return result
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 def json_patch(target: Manifest, operations: Any) -> Manifest:
