@@ -130,8 +130,8 @@ def _merged(seen: list[SeenCluster]) -> tuple[SeenCluster, ...]:
     """Return each cluster once, with all that any door showed of it."""
     merged: dict[str, SeenCluster] = {}
     for cluster in seen:
-        known = merged.get(cluster.id)
-        merged[cluster.id] = cluster if known is None else _both(known, cluster)
+        known = merged.get(cluster.key)
+        merged[cluster.key] = cluster if known is None else _both(known, cluster)
     return tuple(merged.values())
 
 

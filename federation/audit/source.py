@@ -1,5 +1,6 @@
 """Reads the source: its pods, Targets, virtual nodes and their Leases."""
 
+import contextlib
 from typing import Any
 
 from federation import names
@@ -7,15 +8,13 @@ from federation.audit.collecting import Reader
 from federation.kinds import CLUSTER_SUMMARIES, CLUSTER_TARGETS, TARGETS
 from federation.kube.api import Api
 from federation.kube.errors import NotFound
-from federation.kube.resources import LEASES, NAMESPACES, NODES, PODS
-from federation.model.audit import (
-    MarkedPod,
-    SeenLease,
-    SeenNode,
-    SeenSource,
+from federation.kube.resources import INGRESSES, LEASES, NAMESPACES, NODES, PODS, SERVICES
+from federation.model.audit import MarkedPod, SeenLease, SeenNode, SeenOriginal, SeenSource
+from federation.model.audit_parsing import (
     parse_marked_pod,
     parse_seen_lease,
     parse_seen_node,
+    parse_seen_original,
     parse_seen_proxy,
 )
 from federation.model.pod import ProxyPod
@@ -44,10 +43,19 @@ async def read_source(reader: Reader, namespace: str, own_name: str) -> SeenSour
         proxies=tuple(pods.proxies),
         pod_uids=frozenset(pods.uids),
         marked=tuple(pods.marked),
+        originals=await _originals(reader, namespace),
         targets=targets,
         nodes=nodes,
         leases=leases,
     )
+
+
+async def _originals(reader: Reader, namespace: str) -> tuple[SeenOriginal, ...]:
+    found: tuple[SeenOriginal, ...] = ()
+    for resource in (SERVICES, INGRESSES):
+        with contextlib.suppress(NotFound):  # a cluster without such a kind has none to follow
+            found += await reader.collect(resource, parse_seen_original, namespace=namespace, is_metadata_only=True)
+    return found
 
 
 async def cluster_name(api: Api) -> str:

@@ -14,20 +14,16 @@ from federation.audit.collecting import Reader
 from federation.kinds import CLUSTER_SUMMARIES, POD_CHAPERONS
 from federation.kube.api import Api
 from federation.kube.errors import Forbidden, NotFound
-from federation.kube.resources import CONFIG_MAPS, NAMESPACES, PODS, SECRETS, SERVICES, Resource
-from federation.model.audit import (
-    SeenChaperon,
-    SeenCluster,
-    SeenCopy,
-    SeenPod,
-    Unread,
+from federation.kube.resources import CONFIG_MAPS, INGRESSES, NAMESPACES, PODS, SECRETS, SERVICES, Resource
+from federation.model.audit import SeenChaperon, SeenCluster, SeenCopy, SeenPod, Unread
+from federation.model.audit_parsing import (
     parse_seen_chaperon,
     parse_seen_copy,
     parse_seen_pod,
 )
 from federation.model.target import Target
 
-_COPIED = (CONFIG_MAPS, SECRETS, SERVICES)
+_COPIED = (CONFIG_MAPS, SECRETS, SERVICES, INGRESSES)
 _GREETING_SECONDS = 5.0  # a cluster that does not answer so small a question is taken for unreachable
 _LOOKUPS_MAX = 2_000  # by name, per kind and namespace: beyond it, list rights are needed
 _LOOKUPS_AT_ONCE = 16
@@ -57,7 +53,7 @@ class Inside:
 
 async def read_target(reader: Reader, door: Door, originals: Originals) -> Inside:
     """Return what is behind a door. Raises ApiError where it could not be read whole."""
-    cluster_id = await _identify(reader.api) or f"behind {door.name}"
+    cluster_id = await _identify(reader.api)
     chaperons: list[SeenChaperon] = []
     pods: list[SeenPod] = []
     copies: list[SeenCopy] = []
@@ -100,6 +96,8 @@ async def _read_copies(
             is_metadata_only=True,
         )
         return found, []
+    except NotFound:
+        return (), []  # this cluster has no such kind, and so no copy of it
     except Forbidden:
         wanted = await originals(resource, namespace)
     if len(wanted) > _LOOKUPS_MAX:

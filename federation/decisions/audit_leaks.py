@@ -10,21 +10,23 @@ from federation.model.pod import ProxyPod
 def leaks(seen: Observed) -> Iterator[Finding]:
     """Yield what nobody will remove."""
     for cluster in seen.clusters:
-        yield from _copies(cluster, seen.source_names)
+        yield from _owned_copies(cluster, seen.source_names)
+        yield from _following_copies(cluster, seen)
+        yield from _identity(cluster)
     yield from _virtual_nodes(seen)
     yield from _leases(seen)
     yield from _finalizers(seen)
 
 
-def _copies(cluster: SeenCluster, ours: frozenset[str]) -> Iterator[Finding]:
-    """A copy has the chaperons that need it as its owners, and is made for a committed one only."""
+def _owned_copies(cluster: SeenCluster, ours: frozenset[str]) -> Iterator[Finding]:
+    """A ConfigMap or Secret has the chaperons that need it as owners, and is brought for a committed one only."""
     chaperons = {seen.chaperon.uid: seen for seen in cluster.chaperons}
     for copy in cluster.copies:
-        if copy.is_terminating:
+        if copy.is_terminating or copy.follows_original:
             continue
         living = [chaperons[uid] for uid in copy.owners if uid in chaperons]
         if living:
-            if copy.kind != "Service" and not any(one.chaperon.is_allowed or not one.is_live for one in living):
+            if not any(one.chaperon.is_allowed or not one.is_live for one in living):
                 message = "none of the PodChaperons that own it is allowed: a losing cluster must never see it"
                 yield _of_copy(cluster, copy, "copied-too-early", Severity.VIOLATION, message, "delete the copy")
         elif copy.owners or copy.parent_cluster_name in ours:
@@ -32,6 +34,37 @@ def _copies(cluster: SeenCluster, ours: frozenset[str]) -> Iterator[Finding]:
             what = "no PodChaperon that owns it exists" if copy.owners else "no PodChaperon owns it"
             message = f"{what}: it stays for ever"
             yield _of_copy(cluster, copy, "copy-without-owner", Severity.LEAK, message, "delete the copy")
+
+
+def _following_copies(cluster: SeenCluster, seen: Observed) -> Iterator[Finding]:
+    """A Service or Ingress is there as long as its original, which has this target on record (rule S3)."""
+    originals = {original.uid: original for original in seen.source.originals}
+    finalizers = {target.finalizer for target in cluster.targets}
+    for copy in cluster.copies:
+        if copy.is_terminating or not copy.follows_original or copy.parent_cluster_name not in seen.source_names:
+            continue
+        original = originals.get(copy.parent_uid)
+        if original is None:
+            message = f"the {copy.kind} of the source that it is a copy of (uid {copy.parent_uid}) does not exist"
+            yield _of_copy(cluster, copy, "copy-without-original", Severity.LEAK, message, "delete the copy")
+        elif finalizers and not finalizers & set(original.finalizers):
+            message = f"its original has none of {', '.join(sorted(finalizers))}: deleting that would leave this behind"
+            fix = "see that the source's agent runs"
+            yield _of_copy(cluster, copy, "unrecorded-copy", Severity.LEAK, message, fix)
+
+
+def _identity(cluster: SeenCluster) -> Iterator[Finding]:
+    """A Target leads to the cluster that it led to when its chaperons were made (rule S4)."""
+    for target in cluster.targets:
+        recorded = target.status.get("clusterID")
+        if recorded and cluster.id and recorded != cluster.id:
+            kind = "Target" if target.namespace else "ClusterTarget"
+            message = (
+                f"it leads to the cluster {cluster.id}, and led to {recorded} before: what it had there is not here"
+            )
+            fix = "give it the kubeconfig of that cluster again, or delete it and create another"
+            where = (cluster.name, kind, target.namespace, target.name, target.uid)
+            yield Finding("another-cluster", Severity.VIOLATION, *where, message, fix)
 
 
 def _of_copy(cluster: SeenCluster, copy: SeenCopy, rule: str, severity: Severity, message: str, fix: str) -> Finding:
@@ -73,6 +106,12 @@ def _finalizers(seen: Observed) -> Iterator[Finding]:
         known = {target.finalizer for target in source.targets if target.serves(proxy.namespace)}
         if unknown := sorted(set(proxy.finalizers) - known):
             yield _unknown(source.name, proxy, ", ".join(unknown))
+    for original in source.originals:
+        known = {target.finalizer for target in source.targets if target.serves(original.namespace)}
+        if unknown := sorted(set(original.finalizers) - known):
+            message = f"finalizers of targets that do not exist: {', '.join(unknown)}"
+            where = (source.name, original.kind, original.namespace, original.name, original.uid)
+            yield Finding("finalizer-of-unknown-target", Severity.LEAK, *where, message, "remove the finalizer")
     for pod in source.marked:
         where = (source.name, "Pod", pod.namespace, pod.name, pod.uid)
         if pod.finalizers:

@@ -135,7 +135,7 @@ def _several(ours: list[_Placed]) -> Iterator[Finding]:
     counted: defaultdict[tuple[str, str, str], list[_Placed]] = defaultdict(list)
     for one in ours:
         if one.seen.is_live:
-            counted[one.cluster.id, one.seen.target, one.seen.chaperon.parent_uid].append(one)
+            counted[one.cluster.key, one.seen.target, one.seen.chaperon.parent_uid].append(one)
     for several in counted.values():
         for one in sorted(several, key=lambda one: one.seen.chaperon.name)[1:]:
             message = f"it is one of {len(several)} PodChaperons of {one.seen.chaperon.parent_key} here"

@@ -4,17 +4,12 @@
 kubeconfigs. Nothing in it is a promise that all was read at the same moment; see `federation.decisions.audit`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
-from federation import names
-from federation.model.chaperon import Chaperon, parse_chaperon
-from federation.model.pod import ProxyPod, parse_proxy
+from federation.model.chaperon import Chaperon
+from federation.model.pod import ProxyPod
 from federation.model.target import Target
-
-Manifest = dict[str, Any]
 
 
 class Severity(StrEnum):
@@ -73,15 +68,35 @@ class SeenPod:
 
 @dataclass(frozen=True, slots=True)
 class SeenCopy:
-    """A ConfigMap, Secret or Service that a source brought. `owners` are the uids of the chaperons that own it."""
+    """A ConfigMap, Secret, Service or Ingress that a source brought.
+
+    `owners` are the uids of the chaperons that own it: those of a Service or Ingress follow the original instead.
+    """
 
     kind: str
     namespace: str
     name: str
     uid: str
+    parent_uid: str
     parent_cluster_name: str
     owners: frozenset[str]
     is_terminating: bool
+
+    @property
+    def follows_original(self) -> bool:
+        """Whether it lives as long as its original, and not as long as the chaperons that need it."""
+        return self.kind in ("Service", "Ingress")
+
+
+@dataclass(frozen=True, slots=True)
+class SeenOriginal:
+    """A Service or Ingress of the source, which may be followed; `finalizers` stand for targets."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    finalizers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +130,7 @@ class SeenLease:
 
 @dataclass(frozen=True, slots=True)
 class SeenCluster:
-    """One cluster, read as a target. `targets` lead to it; `names` is what people call it."""
+    """One cluster, read as a target: its id (empty where it did not tell), what people call it, the Targets to it."""
 
     id: str
     name: str
@@ -123,6 +138,11 @@ class SeenCluster:
     chaperons: tuple[SeenChaperon, ...] = ()
     pods: tuple[SeenPod, ...] = ()
     copies: tuple[SeenCopy, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What tells it from other clusters."""
+        return self.id or f"behind {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +154,7 @@ class SeenSource:
     proxies: tuple[ProxyPod, ...] = ()
     pod_uids: frozenset[str] = frozenset()
     marked: tuple[MarkedPod, ...] = ()
+    originals: tuple[SeenOriginal, ...] = ()
     targets: tuple[Target, ...] = ()
     nodes: tuple[SeenNode, ...] = ()
     leases: tuple[SeenLease, ...] = ()
@@ -173,91 +194,3 @@ class Observed:
             if seen.chaperon.parent_uid in uids
         }
         return frozenset(told | {self.source.id, self.source.own_name}) - {""}
-
-
-def parse_seen_chaperon(manifest: Manifest) -> SeenChaperon:
-    """Return the chaperon as an audit sees it; only the phase is kept of its pod's status."""
-    metadata = manifest["metadata"]
-    chaperon = parse_chaperon(manifest)
-    return SeenChaperon(
-        replace(chaperon, status={"phase": chaperon.status.get("phase")}),
-        (metadata.get("labels") or {}).get(names.TARGET, ""),
-    )
-
-
-def parse_seen_pod(manifest: Manifest) -> SeenPod | None:
-    """Return the pod, or None for one that has nothing to do with chaperons."""
-    metadata, spec = manifest["metadata"], manifest["spec"]
-    owner_uid = next((uid for uid, is_controller in _chaperon_owners(metadata) if is_controller), "")
-    is_ours = spec.get("schedulerName") == names.CANDIDATE_SCHEDULER
-    if not (owner_uid or is_ours or names.PARENT_UID in (metadata.get("labels") or {})):
-        return None
-    return SeenPod(
-        namespace=metadata["namespace"],
-        name=metadata["name"],
-        uid=metadata["uid"],
-        owner_uid=owner_uid,
-        node_name=spec.get("nodeName") or "",
-        is_by_candidate_scheduler=is_ours,
-        is_terminating=bool(metadata.get("deletionTimestamp")),
-    )
-
-
-def _chaperon_owners(metadata: Manifest) -> list[tuple[str, bool]]:
-    return [
-        (owner["uid"], bool(owner.get("controller")))
-        for owner in metadata.get("ownerReferences") or []
-        if owner.get("kind") == names.CHAPERON_KIND and str(owner.get("apiVersion")).startswith(names.PREFIX)
-    ]
-
-
-def parse_seen_copy(manifest: Manifest) -> SeenCopy | None:
-    """Return the copy, or None for an object that no source brought."""
-    metadata = manifest["metadata"]
-    labels: Mapping[str, str] = metadata.get("labels") or {}
-    if names.PARENT_CLUSTER_NAME not in labels:
-        return None
-    return SeenCopy(
-        kind=manifest["kind"],
-        namespace=metadata["namespace"],
-        name=metadata["name"],
-        uid=metadata["uid"],
-        parent_cluster_name=labels[names.PARENT_CLUSTER_NAME],
-        owners=frozenset(uid for uid, _ in _chaperon_owners(metadata)),
-        is_terminating=bool(metadata.get("deletionTimestamp")),
-    )
-
-
-def parse_seen_proxy(manifest: Manifest) -> ProxyPod | None:
-    """Return the proxy without the manifest and the status, which an audit does not need; None for any other pod."""
-    proxy = parse_proxy(manifest)
-    return None if proxy is None else replace(proxy, manifest=None, status={}, requests={})
-
-
-def parse_marked_pod(manifest: Manifest) -> MarkedPod | None:
-    """Return a pod that is no proxy and has our label or finalizers, or None."""
-    metadata = manifest["metadata"]
-    finalizers = tuple(name for name in metadata.get("finalizers") or [] if name.startswith(names.PREFIX))
-    if not finalizers and names.HAS_FINALIZER not in (metadata.get("labels") or {}):
-        return None
-    return MarkedPod(metadata["namespace"], metadata["name"], metadata["uid"], finalizers)
-
-
-def parse_seen_node(manifest: Manifest) -> SeenNode | None:
-    """Return the virtual node, or None for any other."""
-    metadata = manifest["metadata"]
-    labels: Mapping[str, str] = metadata.get("labels") or {}
-    name = labels.get(names.TARGET_NAME) or labels.get(names.CLUSTER_TARGET_NAME)
-    if not name:
-        return None
-    target = names.target_key(labels.get(names.TARGET_NAMESPACE, ""), name)
-    return SeenNode(metadata["name"], metadata["uid"], target, bool(metadata.get("deletionTimestamp")))
-
-
-def parse_seen_lease(manifest: Manifest) -> SeenLease | None:
-    """Return the Lease of a virtual node, or None for any other."""
-    metadata = manifest["metadata"]
-    if not metadata["name"].startswith("admiralty-"):
-        return None
-    owners = [owner["uid"] for owner in metadata.get("ownerReferences") or [] if owner.get("kind") == "Node"]
-    return SeenLease(metadata["name"], metadata["uid"], owners[0] if owners else "")

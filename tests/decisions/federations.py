@@ -12,8 +12,11 @@ from federation.model.audit import (
     SeenCopy,
     SeenLease,
     SeenNode,
+    SeenOriginal,
     SeenPod,
     SeenSource,
+)
+from federation.model.audit_parsing import (
     parse_seen_chaperon,
     parse_seen_copy,
     parse_seen_pod,
@@ -97,13 +100,13 @@ def pod_of(seen: SeenChaperon, node: str = "", owner: str | None = None, schedul
     return found
 
 
-def copy(kind: str, *owners: str, source: str = HOME) -> SeenCopy:
-    """A copy `ci/settings` with these chaperons as its owners."""
+def copy(kind: str, *owners: str, source: str = HOME, original: str = "original") -> SeenCopy:
+    """A copy `ci/settings` with these chaperons as its owners, or of the Service with this uid."""
     metadata = {
         "name": "settings",
         "namespace": "ci",
         "uid": f"copy-{kind}",
-        "labels": {names.PARENT_CLUSTER_NAME: source, names.PARENT_UID: "original"},
+        "labels": {names.PARENT_CLUSTER_NAME: source, names.PARENT_UID: original},
         "ownerReferences": [
             {"apiVersion": names.API_VERSION, "kind": names.CHAPERON_KIND, "uid": uid} for uid in owners
         ],
@@ -118,13 +121,15 @@ WAITING = chaperon("waiting", "arm", names.IS_RESERVED), chaperon("waiting", "wi
 
 
 def sound() -> Observed:
-    """`job` runs in arm with a Secret; `waiting` has been asked for in both, and arm holds a node for it."""
+    """`job` runs in arm with a Secret and a Service; `waiting` was asked for in both, and arm holds a node for it."""
+    service = SeenOriginal("Service", "ci", "web", "uid-web", (ARM.finalizer, WINDOWS.finalizer))
     source = SeenSource(
         id="home-id",
         own_name=HOME,
         proxies=(proxy("job", ARM.node_name, (ARM.finalizer,)), proxy("waiting")),
         pod_uids=frozenset({"uid-job", "uid-waiting", "uid-ordinary"}),
         targets=(ARM, WINDOWS),
+        originals=(service,),
         nodes=tuple(SeenNode(t.node_name, f"node-{t.name}", t.label, False) for t in (ARM, WINDOWS)),
         leases=tuple(SeenLease(t.node_name, f"lease-{t.name}", f"node-{t.name}") for t in (ARM, WINDOWS)),
     )
@@ -134,7 +139,7 @@ def sound() -> Observed:
         (ARM,),
         chaperons=(RUNNING, WAITING[0]),
         pods=(pod_of(RUNNING, "arm-node"), pod_of(WAITING[0])),
-        copies=(copy("Secret", RUNNING.chaperon.uid),),
+        copies=(copy("Secret", RUNNING.chaperon.uid), copy("Service", original="uid-web")),
     )
     windows = SeenCluster("windows-id", "windows", (WINDOWS,), chaperons=(WAITING[1],), pods=(pod_of(WAITING[1]),))
     return Observed(source, (arm, windows))

@@ -7,7 +7,7 @@ import pytest
 
 from federation import names
 from federation.decisions.audit import findings, in_order, is_sound, persisting
-from federation.model.audit import MarkedPod, Observed, SeenLease, SeenNode, Severity
+from federation.model.audit import MarkedPod, Observed, SeenLease, SeenNode, SeenOriginal, Severity
 from tests.decisions.federations import (
     ARM,
     MADE,
@@ -105,9 +105,27 @@ SEEDED: list[tuple[str, Severity, str, Spoil]] = [
         "waiting",
         lambda s: in_source(s, proxies=(s.source.proxies[0], _asked_of_old())),
     ),
+    (
+        "copy-without-original",
+        L,
+        "settings",
+        lambda s: in_cluster(s, "arm", copies=(copy("Ingress", original="uid-gone"),)),
+    ),
+    ("unrecorded-copy", L, "settings", lambda s: in_source(s, originals=(service(WINDOWS.finalizer),))),
+    (
+        "finalizer-of-unknown-target",
+        L,
+        "web",
+        lambda s: in_source(s, originals=(service(ARM.finalizer, names.finalizer("ci", "old")),)),
+    ),
+    ("another-cluster", V, "arm", lambda s: in_cluster(s, "arm", targets=(replace(ARM, status={"clusterID": "old"}),))),
     ("finalizer-on-ordinary-pod", L, "ordinary", marked(ARM.finalizer)),
     ("label-without-election", W, "ordinary", marked()),
 ]
+
+
+def service(*finalizers: str) -> SeenOriginal:
+    return SeenOriginal("Service", "ci", "web", "uid-web", finalizers)
 
 
 def _asked_of_old() -> object:
@@ -140,6 +158,10 @@ NO_FAULTS: dict[str, Spoil] = {
     "not to have a pod yet": lambda s: in_cluster(s, "windows", chaperons=(*s.clusters[1].chaperons, NO_POD_YET)),
     "an ended proxy whose delegate is gone": lambda s: arm(WAITING[0])(bound(phase="Failed")(s)),
     "another source's copy, kept by hand": lambda s: in_cluster(s, "arm", copies=(copy("Secret", source="away"),)),
+    "the same cluster": lambda s: in_cluster(s, "arm", targets=(replace(ARM, status={"clusterID": "arm-id"}),)),
+    "a cluster that does not tell its id": lambda s: in_cluster(
+        s, "arm", id="", targets=(replace(ARM, status={"clusterID": "arm-id"}),)
+    ),
     "a target that could not be read": lambda s: replace(s, clusters=s.clusters[1:]),
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from federation import names
 from federation.kinds import POD_CHAPERONS
-from federation.kube.resources import LEASES, NODES, PODS, SECRETS
+from federation.kube.resources import LEASES, NODES, PODS, SECRETS, SERVICES
 from tests.protocol.federation import FOREVER, Federation, pod
 
 Manifest = dict[str, Any]
@@ -73,6 +73,13 @@ class Seeder:
         data = {"password": base64.b64encode(b"secret").decode()}
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
         await self.federation.lab.api(cluster).create(SECRETS, body)
+
+    async def service(self, cluster: str, name: str) -> None:
+        """Create what looks like the copy of a Service that the source does not have."""
+        labels = {names.PARENT_CLUSTER_NAME: self.federation.lab.source, names.PARENT_UID: "never-was"}
+        metadata = {"name": name, "namespace": self.federation.namespace, "labels": labels}
+        body = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 80}]}}
+        await self.federation.lab.api(cluster).create(SERVICES, body)
 
     async def node_and_lease(self, target: str) -> str:
         """Create a virtual node that no Target stands behind, and a Lease without one; returns the node's name."""

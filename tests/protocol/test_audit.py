@@ -17,6 +17,7 @@ from federation.kube.resources import (
     PODS,
     SECRETS,
     SERVICE_ACCOUNTS,
+    SERVICES,
 )
 from tests.protocol.auditor import Audited, run_audit
 from tests.protocol.federation import FOREVER, Federation, is_gone, is_marked, pod
@@ -159,6 +160,7 @@ async def test_what_a_target_owes_is_found(federation: Federation, lab: list[str
         await seeder.secret("arm-lab", "left-over")
         await seeder.secret("arm-lab", "of-the-gone", "never-was")
         await seeder.secret("arm-lab", "too-early", asked["metadata"]["uid"], "asked")
+        await seeder.service("arm-lab", "served-before")
         await federation.until_pod(bereft, is_gone, "arm-lab")
         found = await run_audit(*lab)
     assert found.code == 1
@@ -172,11 +174,13 @@ async def test_what_a_target_owes_is_found(federation: Federation, lab: list[str
         ("copy-without-owner", "arm-lab", "left-over"),
         ("copy-without-owner", "arm-lab", "of-the-gone"),
         ("copied-too-early", "arm-lab", "too-early"),
+        ("copy-without-original", "arm-lab", "served-before"),
     }
     for stray in ("stray", "taken"):
         await arm.delete(PODS, stray, federation.namespace, grace_period_seconds=0)
     for secret in ("left-over", "too-early"):
         await arm.delete(SECRETS, secret, federation.namespace)
+    await arm.delete(SERVICES, "served-before", federation.namespace)
     await arm.delete(POD_CHAPERONS, "asked", federation.namespace)
     mended = await until_clean(lab)
     assert (mended.data["findings"], mended.code) == ([], 0)
