@@ -23,7 +23,7 @@ from federation.kube.errors import ApiError, BadKubeconfig
 _PIPED_COLUMNS = 80
 
 Kubeconfig = Annotated[
-    str | None, typer.Option(help="Of the source [default: $KUBECONFIG, ~/.kube/config, or the pod's own account]")
+    str | None, typer.Option(help="Of the source (default: $KUBECONFIG, ~/.kube/config, or the pod's own account)")
 ]
 OfTargets = Annotated[
     list[str] | None,
@@ -31,7 +31,7 @@ OfTargets = Annotated[
         "--target-kubeconfig",
         metavar="NAME=FILE",
         help="The auditor's own way into the cluster of a Target (NAME or NAMESPACE/NAME), with rights of "
-        "deploy/rbac/auditor.yaml; may be repeated [default: the Target's own kubeconfig Secret]",
+        "deploy/rbac/auditor.yaml; may be repeated (default: the Target's own kubeconfig Secret)",
     ),
 ]
 
@@ -39,13 +39,13 @@ OfTargets = Annotated[
 def audit(
     kubeconfig: Kubeconfig = None,
     context: Annotated[str, typer.Option(help="Context of the kubeconfig")] = "",
-    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Only this namespace [default: all]")] = "",
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Only this namespace (default: all)")] = "",
     target_kubeconfigs: OfTargets = None,
     lab: Annotated[
         Path | None, typer.Option("--lab", metavar="DIR", help="Audit the lab in this directory, as its administrator")
     ] = None,
     cluster_name: Annotated[
-        str, typer.Option(help="What the source is called on its PodChaperons [default: as its agent says]")
+        str, typer.Option(help="What the source is called on its PodChaperons (default: as its agent says)")
     ] = "",
     settle: Annotated[
         float, typer.Option(min=0, max=600, metavar="SECONDS", help="How long something must be wrong to be told")

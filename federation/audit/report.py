@@ -84,7 +84,9 @@ def show(data: Data, console: Console) -> None:
 def _table(heading: str, found: list[Data]) -> Table:
     table = Table("RULE, OBJECT", "WHAT IS WRONG, WHAT TO DO", title=heading, title_justify="left", box=None)
     table.columns[0].overflow = table.columns[1].overflow = "fold"
-    for finding in found:
+    for number, finding in enumerate(found):
+        if number:
+            table.add_row()
         place = f"{finding['namespace']}/{finding['name']}".lstrip("/")
         what = (
             f"[bold]{escape(finding['rule'])}[/bold]\n{escape(finding['cluster'])}: {finding['kind']}\n{escape(place)}"

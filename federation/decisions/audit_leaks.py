@@ -1,17 +1,19 @@
 """What is left where nobody will remember it: copies, virtual nodes, Leases, finalizers, labels."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from federation import names
-from federation.model.audit import Finding, Observed, SeenCluster, SeenCopy, Severity
+from federation.model.audit import Finding, Observed, SeenCluster, SeenCopy, SeenOriginal, Severity
 from federation.model.pod import ProxyPod
 
 
 def leaks(seen: Observed) -> Iterator[Finding]:
     """Yield what nobody will remove."""
+    ours = seen.source_names
+    originals = {original.uid: original for original in seen.source.originals}
     for cluster in seen.clusters:
-        yield from _owned_copies(cluster, seen.source_names)
-        yield from _following_copies(cluster, seen)
+        yield from _owned_copies(cluster, ours)
+        yield from _following_copies(cluster, ours, originals)
         yield from _identity(cluster)
     yield from _virtual_nodes(seen)
     yield from _leases(seen)
@@ -36,12 +38,13 @@ def _owned_copies(cluster: SeenCluster, ours: frozenset[str]) -> Iterator[Findin
             yield _of_copy(cluster, copy, "copy-without-owner", Severity.LEAK, message, "delete the copy")
 
 
-def _following_copies(cluster: SeenCluster, seen: Observed) -> Iterator[Finding]:
+def _following_copies(
+    cluster: SeenCluster, ours: frozenset[str], originals: Mapping[str, SeenOriginal]
+) -> Iterator[Finding]:
     """A Service or Ingress is there as long as its original, which has this target on record (rule S3)."""
-    originals = {original.uid: original for original in seen.source.originals}
     finalizers = {target.finalizer for target in cluster.targets}
     for copy in cluster.copies:
-        if copy.is_terminating or not copy.follows_original or copy.parent_cluster_name not in seen.source_names:
+        if copy.is_terminating or not copy.follows_original or copy.parent_cluster_name not in ours:
             continue
         original = originals.get(copy.parent_uid)
         if original is None:

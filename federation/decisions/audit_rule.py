@@ -38,8 +38,9 @@ class _Placed:
 def breaches(seen: Observed) -> Iterator[Finding]:
     """Yield everything in which proxies and chaperons do not fit together."""
     placed = [_Placed(cluster, one) for cluster in seen.clusters for one in cluster.chaperons]
+    own_names = seen.source_names
     yield from _two_allowed(seen, placed)
-    ours = [one for one in placed if one.seen.chaperon.parent_cluster_name in seen.source_names]
+    ours = [one for one in placed if one.seen.chaperon.parent_cluster_name in own_names]
     proxies = {proxy.uid: proxy for proxy in seen.source.proxies}
     nodes = _nodes(seen)
     for one in ours:
