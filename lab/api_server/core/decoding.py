@@ -12,6 +12,8 @@ from lab.api_server.core.request import Request
 from lab.api_server.core.routes import Call
 from lab.api_server.core.status import bad_request, unsupported_media_type
 from lab.api_server.kinds.model import Kind
+from lab.api_server.kinds.schema import prune
+from lab.api_server.kinds.strict import WrongType, check_types
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 NAMESPACE_MISMATCH = "the namespace of the provided object does not match the namespace sent on the request"
@@ -88,19 +90,25 @@ def normalized(kind: Kind, manifest: Manifest, namespace: str) -> Manifest:
 
 
 def check_unknown(call: Call, manifest: Manifest) -> dict[str, str]:
-    """Refuse or warn about unknown fields as `fieldValidation` says; kinds without a schema have none that we know."""
-    mode = call.request.parameter("fieldValidation") or "Warn"
-    check = call.kind.strategy.check
-    if check is None or mode == "Ignore":
+    """Refuse values of a wrong type; refuse, warn about or pass unknown fields, as `fieldValidation` says."""
+    kind, mode = call.kind, call.request.parameter("fieldValidation") or "Warn"
+    head = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
+    if call.verb == "patch":
+        head = ""
+    if not kind.is_custom:
+        try:
+            check_types(manifest, kind.schema)
+        except WrongType as error:
+            raise bad_request(f"{head}{error}") from error
+    if mode == "Ignore":
         return {}
-    unknown = check(orjson.loads(orjson.dumps(manifest)), mode)
-    if not unknown:
-        return {}
-    listed = ", ".join(f'unknown field "{path}"' for path in unknown)
-    if mode == "Strict":
-        name, version = call.kind.kind, call.kind.version
-        raise bad_request(
-            f'{name} in version "{version}" cannot be handled as a {name}: strict decoding error: {listed}'
-        )
-    escaped = listed.replace('"', '\\"')
-    return {"Warning": f'299 - "{escaped}"'}
+    unknown = [f'unknown field "{path}"' for path in prune(orjson.loads(orjson.dumps(manifest)), kind.schema)]
+    if unknown and mode == "Strict":
+        raise bad_request(f"{head}strict decoding error: {', '.join(unknown)}")
+    return warnings(unknown)
+
+
+def warnings(texts: list[str]) -> dict[str, str]:
+    """Return the header that shows warnings to a person."""
+    shown = [text.replace("\\", "\\\\").replace('"', '\\"') for text in texts]
+    return {"Warning": ", ".join(f'299 - "{text}"' for text in shown)} if texts else {}

@@ -12,7 +12,7 @@ from lab.api_server.core.status import FieldError, forbidden_field, required, wr
 KNOWN = (
     *("name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "generation"),
     *("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"),
-    *("labels", "annotations", "ownerReferences", "finalizers"),
+    *("labels", "annotations", "ownerReferences", "finalizers", "managedFields"),
 )
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 SUBDOMAIN = rf"{LABEL}(\.{LABEL})*"

@@ -1,23 +1,29 @@
 """PATCH: one function per media type that turns the current state into the wanted one.
 
-Server-side apply is create-or-merge: the applied manifest is merged into the object as a strategic merge patch (for
-custom resources as a merge patch). Field ownership is not kept, so apply never conflicts and never removes.
+Server-side apply is one more of them; what it may change is `ownership`'s to say.
 """
 
+from datetime import datetime
 from typing import Any
+
+import orjson
 
 from lab.api_server.core.decoding import check_unknown, normalized, read_body
 from lab.api_server.core.json_patch import PatchError, json_patch, merge_patch
-from lab.api_server.core.manifest import Manifest
+from lab.api_server.core.manifest import Manifest, at, is_true, timestamp
+from lab.api_server.core.ownership import APPLY, Owner, apply_configuration
 from lab.api_server.core.routes import Call
-from lab.api_server.core.status import ApiStatus, bad_request, unsupported_media_type
+from lab.api_server.core.status import ApiStatus, bad_request, invalid, required, unsupported_media_type
 from lab.api_server.core.strategic_patch import strategic_merge
+from lab.api_server.core.typed import NotDeclared
 from lab.api_server.core.writing import Transform
+from lab.api_server.kinds.strict import WrongType, check_types
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def patch_type(call: Call) -> str:
@@ -31,19 +37,65 @@ def patch_type(call: Call) -> str:
     return media
 
 
-def transform_of(call: Call) -> Transform:
-    """Return the function that applies the request's patch."""
+def transform_of(call: Call, now: datetime, headers: dict[str, str] | None = None) -> Transform:
+    """Return the function that applies the request's patch; warnings go into `headers`."""
     media, patch = patch_type(call), read_body(call.request)
     if media != JSON_PATCH and not isinstance(patch, dict):
         raise bad_request("a patch must be an object")
+    if media == APPLY_PATCH:
+        return lambda current: _applied(call, current, patch, now)
 
-    def apply(current: Manifest) -> Manifest:
+    def change(current: Manifest) -> Manifest:
         shown = current if call.kind.from_storage is None else call.kind.from_storage(current)
         patched = _patched(call, media, shown, patch)
-        check_unknown(call, patched)
+        warned = check_unknown(call, patched)
+        if headers is not None:
+            headers.update(warned)
         return normalized(call.kind, patched, call.namespace)
 
-    return apply
+    return change
+
+
+def _applied(call: Call, current: Manifest, config: Manifest, now: datetime) -> Manifest:
+    """Return what server-side apply makes of the current object, {} where there is none."""
+    manager = call.request.parameter("fieldManager")
+    if not manager:
+        error = required("fieldManager", "is required for apply patch")
+        raise invalid("meta.k8s.io", "PatchOptions", "", [error])
+    if (config.get("metadata") or {}).get("managedFields"):
+        raise bad_request("metadata.managedFields must be nil")
+    config = {"apiVersion": call.kind.api_version, "kind": call.kind.kind, **config}
+    config["metadata"] = {**(config.get("metadata") or {})}
+    config["metadata"].setdefault("name", call.name)
+    if call.kind.namespaced:
+        config["metadata"].setdefault("namespace", call.namespace)
+    subresource = call.subresource.name if call.subresource else ""
+    owner = Owner(manager, APPLY, call.kind.api_version, subresource)
+    try:
+        check_types(config, call.kind.schema)
+        applied = apply_configuration(
+            call.kind, owner, current, config, timestamp(now), force=is_true(call.request.parameter("force"))
+        )
+    except (NotDeclared, WrongType) as error:
+        raise _untyped(call, config, str(error)) from error
+    if manager == "kubectl":
+        _remember(current, applied, config)
+    return normalized(call.kind, applied, call.namespace)
+
+
+def _untyped(call: Call, config: Manifest, why: str) -> ApiStatus:
+    place = "/".join(filter(None, (call.namespace, config["metadata"]["name"])))
+    shown = f"{place}; {call.kind.group}/{call.kind.version}, Kind={call.kind.kind}"
+    return ApiStatus(500, "", f"failed to create typed patch object ({shown}): {why}")
+
+
+def _remember(current: Manifest, applied: Manifest, config: Manifest) -> None:
+    """Keep the annotation of client-side apply true where there is one, so that a person can go back to it."""
+    if not at(current, "metadata", "annotations", LAST_APPLIED):
+        return
+    annotations = {**(applied["metadata"].get("annotations") or {})}
+    annotations[LAST_APPLIED] = orjson.dumps(config, option=orjson.OPT_SORT_KEYS).decode() + "\n"
+    applied["metadata"]["annotations"] = annotations
 
 
 def _patched(call: Call, media: str, current: Manifest, patch: Any) -> Manifest:
@@ -61,13 +113,3 @@ def _patched(call: Call, media: str, current: Manifest, patch: Any) -> Manifest:
             ) from error
         raise bad_request(str(error)) from error
     return merged
-
-
-def applied_new(call: Call) -> Manifest:
-    """Return the object that server-side apply creates where there is none."""
-    manifest = read_body(call.request)
-    if not isinstance(manifest, dict):
-        raise bad_request("an applied configuration must be an object")
-    manifest = dict(manifest)
-    manifest.setdefault("metadata", {}).setdefault("name", call.name)
-    return normalized(call.kind, manifest, call.namespace)

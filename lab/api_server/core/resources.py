@@ -4,7 +4,7 @@ from lab.api_server.auth.reviews import Reviews
 from lab.api_server.core.decoding import check_unknown, normalized, read_manifest
 from lab.api_server.core.deleting import Deleter
 from lab.api_server.core.manifest import Manifest
-from lab.api_server.core.patching import APPLY_PATCH, applied_new, patch_type, transform_of
+from lab.api_server.core.patching import APPLY_PATCH, patch_type, transform_of
 from lab.api_server.core.reading import Reader
 from lab.api_server.core.request import Answer, Response
 from lab.api_server.core.routes import Call
@@ -68,11 +68,11 @@ class Resources:
         return self._show(call, written, headers)
 
     async def _patch(self, call: Call) -> Response:
-        applies = patch_type(call) == APPLY_PATCH and call.subresource is None
-        written = await self._writer.update(
-            call, transform_of(call), when_missing=(lambda: applied_new(call)) if applies else None
-        )
-        return self._show(call, written, {})
+        headers: dict[str, str] = {}
+        transform = transform_of(call, self._reader.now(), headers)
+        creates = patch_type(call) == APPLY_PATCH and call.subresource is None
+        written = await self._writer.update(call, transform, when_missing=(lambda: transform({})) if creates else None)
+        return self._show(call, written, headers)
 
     def _read(self, call: Call) -> tuple[Manifest, dict[str, str]]:
         manifest = read_manifest(call.request, call.kind.kind, call.kind.api_version)

@@ -14,6 +14,7 @@ from lab.api_server.admission.plugins import Attributes
 from lab.api_server.core import metadata as object_metadata
 from lab.api_server.core.manifest import Clock, Manifest, clone, timestamp
 from lab.api_server.core.names import generated, uid
+from lab.api_server.core.ownership import UPDATE, Owner, is_same_but_times, record_write
 from lab.api_server.core.routes import Call
 from lab.api_server.core.status import (
     STALE,
@@ -56,6 +57,7 @@ class Writer:
         """Store a new object; `manifest` is normalized already."""
         kind, given = call.kind, manifest["metadata"]
         given.pop("resourceVersion", None)
+        self._record(call, {}, manifest)
         is_generated = not given.get("name") and bool(given.get("generateName"))
         attributes = self._attributes(call, "CREATE", manifest, name=given.get("name", ""))
         await self._admission.mutate(attributes)
@@ -99,6 +101,7 @@ class Writer:
                     raise not_found(kind.group, kind.plural, call.name)
                 return await self.create(call, when_missing())
             new = transform(clone(current.manifest))
+            self._record(call, current.manifest, new)
             revision = self._check_identity(call, new, current)
             new = await self._admitted(call, new, current.manifest)
             if shelf.get(key) is current:
@@ -159,7 +162,7 @@ class Writer:
         )
         if is_gone and not at_spec_finalizers(call.kind, new):
             return self._commit(call, "DELETED", current.key, new)
-        if new == current.manifest:
+        if new == current.manifest or is_same_but_times(new, current.manifest):
             return Written(current.manifest, raw=current.raw)
         return self._commit(call, "MODIFIED", current.key, new)
 
@@ -179,6 +182,16 @@ class Writer:
             old=old,
             is_dry_run=call.is_dry_run,
         )
+
+    def _record(self, call: Call, old: Manifest, new: Manifest) -> None:
+        """Note in managedFields who changed what; an apply has done so itself."""
+        if call.verb == "patch" and call.request.header("content-type").startswith("application/apply-patch"):
+            return
+        kind = call.kind
+        agent = call.request.header("user-agent").split("/")[0][:128]
+        subresource = call.subresource.name if call.subresource else ""
+        owner = Owner(call.request.parameter("fieldManager") or agent, UPDATE, kind.api_version, subresource)
+        record_write(kind, owner, old, new, timestamp(self._clock()))
 
     def _commit(self, call: Call, change: str, key: tuple[str, str], manifest: Manifest) -> Written:
         kind = call.kind
@@ -202,6 +215,7 @@ class Writer:
             if current is None:
                 raise not_found(kind.group, kind.plural, call.name)
             new = change(clone(current.manifest))
+            self._record(call, current.manifest, new)
             await self.admit(call, "UPDATE", new, current.manifest)
             if shelf.get(key) is current:
                 changes_generation = kind.strategy.changes_generation

@@ -6,6 +6,7 @@ attached by name from the modules beside this one; a kind without an entry there
 
 from dataclasses import replace
 
+from lab.api_server.core.manifest import Manifest
 from lab.api_server.kinds import clusterwide, columns, custom, event_kinds, pods, workloads
 from lab.api_server.kinds.model import (
     COMMON_FIELDS,
@@ -16,6 +17,8 @@ from lab.api_server.kinds.model import (
     Subresource,
     reader,
 )
+from lab.api_server.kinds.schema import prune
+from lab.api_server.kinds.types import schema_of
 
 CREATE = ("create",)
 STREAM = ("create", "get")
@@ -160,7 +163,7 @@ def builtin_kinds() -> list[Kind]:
 
 def review_kinds() -> list[Kind]:
     """Return the kinds that only answer."""
-    return [replace(kind, verbs=CREATE) for kind in _rows(REVIEWS)]
+    return [replace(kind, verbs=CREATE, schema=schema_of(kind.group, kind.kind)) for kind in _rows(REVIEWS)]
 
 
 def _rows(table: str) -> list[Kind]:
@@ -193,11 +196,13 @@ def _listed(text: str) -> tuple[str, ...]:
 
 def _finished(kind: Kind) -> Kind:
     shelf = "events" if kind.kind == "Event" else kind.shelf
+    stored = schema_of("" if shelf == "events" else kind.group, kind.kind)
     kind = replace(
         kind,
         storage=shelf,
         fields={**COMMON_FIELDS, **FIELDS.get(shelf, {})},
-        strategy=STRATEGIES.get(shelf, Strategy()),
+        strategy=_pruning(STRATEGIES.get(shelf, Strategy()), stored),
+        schema=schema_of(kind.group, kind.kind),
         columns=columns.COLUMNS.get(shelf, ()),
     )
     if kind.group == "events.k8s.io":
@@ -208,3 +213,13 @@ def _finished(kind: Kind) -> Kind:
             fields={**COMMON_FIELDS, **event_kinds.NEW_FIELDS},
         )
     return kind
+
+
+def _pruning(strategy: Strategy, schema: Manifest) -> Strategy:
+    """Return a strategy that drops unknown fields before it fills in defaults, as decoding into a struct does."""
+
+    def default(manifest: Manifest) -> None:
+        prune(manifest, schema)
+        strategy.default(manifest)
+
+    return replace(strategy, default=default)

@@ -15,6 +15,7 @@ from lab.api_server.kinds.ages import age
 from lab.api_server.kinds.model import COMMON_FIELDS, SCALE, STATUS, Column, Columns, Kind, Strategy, reader
 from lab.api_server.kinds.schema import default, prune
 from lab.api_server.kinds.schema_check import check
+from lab.api_server.kinds.types import SCALARS, named
 
 OPEN_SCHEMA: Manifest = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
@@ -124,7 +125,14 @@ def _kind(definition: Manifest, version: Manifest) -> Kind:
         singular=names.get("singular") or names["kind"].lower(),
         list_kind=names.get("listKind") or f"{names['kind']}List",
         is_custom=True,
+        schema=_whole(schema),
     )
+
+
+def _whole(schema: Manifest) -> Manifest:
+    """Return the schema with the members that every object has."""
+    members = {"apiVersion": SCALARS["string"], "kind": SCALARS["string"], "metadata": named("meta", "ObjectMeta")}
+    return schema | {"properties": {**(schema.get("properties") or {}), **members}}
 
 
 def _renamed(manifest: Manifest, api_version: str) -> Manifest:
@@ -139,9 +147,6 @@ def _strategy(schema: Manifest, *, has_status: bool) -> Strategy:
     def fill(manifest: Manifest) -> None:
         prune(manifest, schema)
         default(manifest, schema)
-
-    def unknown(manifest: Manifest, _mode: str) -> list[str]:
-        return prune(manifest, schema)
 
     def validate(manifest: Manifest) -> list[FieldError]:
         return check(manifest, schema, "")
@@ -160,7 +165,6 @@ def _strategy(schema: Manifest, *, has_status: bool) -> Strategy:
         changes_generation=_without_metadata_and_status if has_status else _without_metadata,
         unconditional_update=False,
         drops_nulls=False,
-        check=unknown,
     )
 
 

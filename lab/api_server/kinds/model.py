@@ -97,7 +97,6 @@ class Strategy:
     orphans_dependents: bool = False
     returns_deleted: bool = False
     drops_nulls: bool = True
-    check: Callable[[Manifest, str], list[str]] | None = None  # unknown fields, for fieldValidation
 
 
 def metadata_name(manifest: Manifest) -> str:
@@ -147,6 +146,7 @@ class Kind:
     singular: str = ""
     list_kind: str = ""
     is_custom: bool = False
+    schema: Manifest = field(default_factory=dict)  # with object references inside, and possibly cyclic
 
     @property
     def api_version(self) -> str:

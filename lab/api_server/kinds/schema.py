@@ -1,4 +1,4 @@
-"""Structural schemas of custom resources: pruning and defaulting. (`schema_check` does the validation.)
+"""Structural schemas: pruning and, for custom resources, defaulting. (`schema_check` does the validation.)
 
 Unknown fields are dropped unless `x-kubernetes-preserve-unknown-fields` keeps them; the paths of what was dropped are
 returned, because `fieldValidation=Strict` makes an error of them. Rules in CEL (`x-kubernetes-validations`) are not
@@ -8,6 +8,7 @@ evaluated here: the lab's own CRDs must hold without them.
 from typing import Any
 
 from lab.api_server.core.manifest import Manifest
+from lab.api_server.kinds.types import NAME
 
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
 EMBEDDED = "x-kubernetes-embedded-resource"
@@ -34,7 +35,7 @@ def _prune_object(value: Manifest, schema: Manifest, path: str, *, is_root: bool
     dropped: list[str] = []
     for key in list(value):
         where = f"{path}.{key}" if path else key
-        if is_root and key in ROOT_MEMBERS:
+        if is_root and key in ROOT_MEMBERS and NAME not in properties.get(key, {}):
             continue
         if key in properties:
             dropped += prune(value[key], properties[key], where, is_root=False)

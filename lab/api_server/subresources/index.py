@@ -63,7 +63,7 @@ class Subresources:
         if call.verb == "get":
             return self._reader.get(call)
         if call.verb == "patch":
-            wanted = transform_of(call)
+            wanted = transform_of(call, self._reader.now())
         else:
             given = read_manifest(call.request, call.kind.kind, call.kind.api_version)
 

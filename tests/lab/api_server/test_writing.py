@@ -121,9 +121,9 @@ async def test_strategic_merge_knows_containers_by_name() -> None:
     assert {one["type"] for one in changed["status"]["conditions"]} == {"Ready", "Other"}
 
 
-async def test_apply_creates_and_then_merges() -> None:
+async def test_apply_creates_and_then_removes_what_is_left_out() -> None:
     client = Client()
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "v"}}
     await client.patch(f"{CONFIG_MAPS}/a", body, "apply", fieldManager="me")
     changed = await client.patch(f"{CONFIG_MAPS}/a", {"data": {"l": "w"}}, "apply", fieldManager="me")
-    assert changed["data"] == {"k": "v", "l": "w"}
+    assert changed["data"] == {"l": "w"}
