@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab.api_server.core.field_sets import FieldSet, decode, difference, encode, intersection, paths, union
+from lab.api_server.core.last_applied import fields_of_last_applied
 from lab.api_server.core.manifest import Manifest
 from lab.api_server.core.status import ApiStatus
 from lab.api_server.core.typed import Comparison, fields_of, merge, with_parents, without
@@ -214,7 +215,8 @@ def apply_configuration(
     changed = Comparison(before, after, schema)
     touched = union(changed.added, changed.modified)
     if not force:
-        _refuse_conflicts(managed, owner, touched)
+        allowed = fields_of_last_applied(kind, live) if owner.manager == "kubectl" else {}
+        _refuse_conflicts(managed, owner, difference(touched, allowed))
     managed.take(union(touched, changed.removed), owner)
     if touched or changed.removed or last != claimed:
         managed.put(Entry(owner, claimed, now))

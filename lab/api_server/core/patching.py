@@ -6,11 +6,10 @@ Server-side apply is one more of them; what it may change is `ownership`'s to sa
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from lab.api_server.core.decoding import check_unknown, normalized, read_body
 from lab.api_server.core.json_patch import PatchError, json_patch, merge_patch
-from lab.api_server.core.manifest import Manifest, at, is_true, timestamp
+from lab.api_server.core.last_applied import remember
+from lab.api_server.core.manifest import Manifest, is_true, timestamp
 from lab.api_server.core.ownership import APPLY, Owner, apply_configuration
 from lab.api_server.core.routes import Call
 from lab.api_server.core.status import ApiStatus, bad_request, invalid, required, unsupported_media_type
@@ -23,7 +22,6 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def patch_type(call: Call) -> str:
@@ -79,7 +77,7 @@ def _applied(call: Call, current: Manifest, config: Manifest, now: datetime) -> 
     except (NotDeclared, WrongType) as error:
         raise _untyped(call, config, str(error)) from error
     if manager == "kubectl":
-        _remember(current, applied, config)
+        remember(current, applied, config)
     return normalized(call.kind, applied, call.namespace)
 
 
@@ -87,15 +85,6 @@ def _untyped(call: Call, config: Manifest, why: str) -> ApiStatus:
     place = "/".join(filter(None, (call.namespace, config["metadata"]["name"])))
     shown = f"{place}; {call.kind.group}/{call.kind.version}, Kind={call.kind.kind}"
     return ApiStatus(500, "", f"failed to create typed patch object ({shown}): {why}")
-
-
-def _remember(current: Manifest, applied: Manifest, config: Manifest) -> None:
-    """Keep the annotation of client-side apply true where there is one, so that a person can go back to it."""
-    if not at(current, "metadata", "annotations", LAST_APPLIED):
-        return
-    annotations = {**(applied["metadata"].get("annotations") or {})}
-    annotations[LAST_APPLIED] = orjson.dumps(config, option=orjson.OPT_SORT_KEYS).decode() + "\n"
-    applied["metadata"]["annotations"] = annotations
 
 
 def _patched(call: Call, media: str, current: Manifest, patch: Any) -> Manifest:
