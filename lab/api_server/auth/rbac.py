@@ -58,6 +58,20 @@ class Authorizer:
             message = f'forbidden: User "{user.name}" cannot {verb} path "{request.path}"'
             raise ApiStatus(403, "Forbidden", message, {})
 
+    def impersonated(self, user: User, request: Request) -> User:
+        """Return whom the caller acts as: himself, or with the right to it the user that the headers name."""
+        name, uid = request.header("impersonate-user"), request.header("impersonate-uid")
+        groups = tuple(one for one in request.header("impersonate-group").split(",") if one)
+        if not name:
+            return user
+        for resource, subject in (("users", name), *(("groups", group) for group in groups)):
+            if not self.allows(user, Action("impersonate", resource=resource, name=subject)):
+                why = (
+                    f'User "{user.name}" cannot impersonate resource "{resource}" in API group "" at the cluster scope'
+                )
+                raise forbidden("", resource, subject, f"{why} at the cluster scope")
+        return User(name, (*groups, "system:authenticated"), uid)
+
     def allows(self, user: User, action: Action) -> bool:
         """Return whether any rule allows the action."""
         if self._is_open or MASTERS in user.groups:

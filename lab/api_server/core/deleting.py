@@ -12,7 +12,7 @@ from typing import Any
 from lab.api_server.core.decoding import read_body
 from lab.api_server.core.manifest import Manifest, clone, seconds_after, timestamp
 from lab.api_server.core.reading import Reader
-from lab.api_server.core.request import Response, answer
+from lab.api_server.core.request import Request, Response, answer
 from lab.api_server.core.routes import Call
 from lab.api_server.core.status import bad_request, conflict
 from lab.api_server.core.store import Version
@@ -31,6 +31,8 @@ class Deleter:
     async def delete(self, call: Call) -> Response:
         """Answer a DELETE of one object."""
         options = _options(call)
+        if "All" in (options.get("dryRun") or []):
+            call = replace(call, request=_dry(call.request))
         manifest, is_gone = await self.end(call, options)
         if is_gone and not call.kind.strategy.returns_deleted:
             details = {"name": call.name, "group": call.kind.group, "kind": call.kind.plural}
@@ -99,6 +101,8 @@ class Deleter:
     async def delete_collection(self, call: Call) -> Response:
         """Delete everything that the selectors match, and answer with what that was."""
         options = _options(call)
+        if "All" in (options.get("dryRun") or []):
+            call = replace(call, request=_dry(call.request))
         listed = self._reader.listing(call)
         selector = self._reader.selector(call.request, call.kind)
         for version in self._reader.matching(call.kind, call.namespace, selector):
@@ -106,6 +110,11 @@ class Deleter:
             single = replace(call, verb="delete", namespace=namespace, name=name)
             await self.end(single, {key: value for key, value in options.items() if key != "preconditions"})
         return listed
+
+
+def _dry(request: Request) -> Request:
+    """Return a request whose body asked for a dry run as one whose URL does."""
+    return replace(request, query=(*request.query, ("dryRun", "All")))
 
 
 def _options(call: Call) -> Manifest:

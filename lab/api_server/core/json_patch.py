@@ -58,7 +58,7 @@ def _apply(document: Any, operation: Manifest) -> Any:
         case "remove":
             return _remove(document, path)
         case "replace":
-            _find(document, path)
+            _find(document, path[:-1])
             return _value(operation) if not path else _set(document, path, _value(operation))
         case "test":
             return _test(document, path, operation)

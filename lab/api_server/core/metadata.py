@@ -78,6 +78,18 @@ def qualified_name(key: str) -> list[str]:
     return errors
 
 
+def label_value(value: str) -> list[str]:
+    """Check the value of a label."""
+    errors = [] if len(value) <= 63 else ["must be no more than 63 characters"]
+    if not re.fullmatch(NAME, value):
+        what = (
+            "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
+            "and must start and end with an alphanumeric character"
+        )
+        errors.append(_example(what, "MyValue',  or 'my_value',  or '12345", NAME))
+    return errors
+
+
 def clean(manifest: Manifest) -> Manifest:
     """Return the object with only known metadata members, none of them empty."""
     metadata = manifest.get("metadata") or {}
@@ -103,14 +115,7 @@ def labels_and_annotations(metadata: Manifest, prefix: str = "metadata") -> list
     for key, value in (metadata.get("labels") or {}).items():
         field = f"{prefix}.labels"
         errors += [wrong(field, key, message) for message in qualified_name(key)]
-        if len(str(value)) > 63:
-            errors.append(wrong(field, value, "must be no more than 63 characters"))
-        if not re.fullmatch(NAME, str(value)):
-            what = (
-                "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
-                "and must start and end with an alphanumeric character"
-            )
-            errors.append(wrong(field, value, _example(what, "MyValue',  or 'my_value',  or '12345", NAME)))
+        errors += [wrong(field, value, message) for message in label_value(str(value))]
     annotations = metadata.get("annotations") or {}
     for key in annotations:
         errors += [wrong(f"{prefix}.annotations", key, message) for message in qualified_name(key.lower())]

@@ -6,17 +6,27 @@ Server-side apply is one more of them; what it may change is `ownership`'s to sa
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from lab.api_server.core.decoding import check_unknown, normalized, read_body
 from lab.api_server.core.json_patch import PatchError, json_patch, merge_patch
 from lab.api_server.core.last_applied import remember
 from lab.api_server.core.manifest import Manifest, is_true, timestamp
 from lab.api_server.core.ownership import APPLY, Owner, apply_configuration
 from lab.api_server.core.routes import Call
-from lab.api_server.core.status import ApiStatus, bad_request, invalid, required, unsupported_media_type
+from lab.api_server.core.status import (
+    ApiStatus,
+    FieldError,
+    bad_request,
+    invalid,
+    quoted,
+    required,
+    unsupported_media_type,
+)
 from lab.api_server.core.strategic_patch import strategic_merge
 from lab.api_server.core.typed import NotDeclared
 from lab.api_server.core.writing import Transform
-from lab.api_server.kinds.strict import WrongType, check_types
+from lab.api_server.kinds.strict import WrongType, check_types, go_value
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -38,20 +48,45 @@ def patch_type(call: Call) -> str:
 def transform_of(call: Call, now: datetime, headers: dict[str, str] | None = None) -> Transform:
     """Return the function that applies the request's patch; warnings go into `headers`."""
     media, patch = patch_type(call), read_body(call.request)
-    if media != JSON_PATCH and not isinstance(patch, dict):
-        raise bad_request("a patch must be an object")
+    _check_shape(media, patch)
     if media == APPLY_PATCH:
         return lambda current: _applied(call, current, patch, now)
 
     def change(current: Manifest) -> Manifest:
         shown = current if call.kind.from_storage is None else call.kind.from_storage(current)
         patched = _patched(call, media, shown, patch)
+        patched = {**patched, "kind": shown["kind"], "apiVersion": shown["apiVersion"]}
+        _check_result(call, media, patch, patched)
         warned = check_unknown(call, patched)
         if headers is not None:
             headers.update(warned)
         return normalized(call.kind, patched, call.namespace)
 
     return change
+
+
+def _check_shape(media: str, patch: Any) -> None:
+    """Refuse a patch that is no patch, in Go's words."""
+    wanted: type = list if media == JSON_PATCH else dict
+    if isinstance(patch, wanted):
+        return
+    shown = "array" if isinstance(patch, list) else "object" if isinstance(patch, dict) else "string"
+    target = "[]handlers.jsonPatchOp" if media == JSON_PATCH else "map[string]interface {}"
+    prefix = "" if media == STRATEGIC_PATCH else "error decoding patch: "
+    raise bad_request(f"{prefix}json: cannot unmarshal {shown} into Go value of type {target}")
+
+
+def _check_result(call: Call, media: str, patch: Any, patched: Manifest) -> None:
+    """Refuse a patch whose result does not fit the kind; the error shows the patch or the result, as upstream's do."""
+    if call.kind.is_custom:
+        return
+    try:
+        check_types(patched, call.kind.schema)
+    except WrongType as error:
+        shown = go_value(patch) if media == STRATEGIC_PATCH else orjson.dumps(patched).decode()
+        detail = error.converted if media == STRATEGIC_PATCH else str(error)
+        text = FieldError("patch", f"Invalid value: {quoted(shown)}: {detail}")
+        raise invalid("", "", "", [text]) from error
 
 
 def _applied(call: Call, current: Manifest, config: Manifest, now: datetime) -> Manifest:

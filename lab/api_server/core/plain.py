@@ -1,5 +1,7 @@
 """Paths that are not resources: health, version, discovery, OpenAPI, metrics."""
 
+import orjson
+
 from lab.api_server.core.counting import Counter
 from lab.api_server.core.discovery import Discovery
 from lab.api_server.core.manifest import Manifest
@@ -22,7 +24,8 @@ VERSION: Manifest = {
     "compiler": "gc",
     "platform": "linux/amd64",
 }
-PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+PROTOBUF_ASKED = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"  # what can be parsed as a media type
 
 
 class Plain:
@@ -35,9 +38,10 @@ class Plain:
         """Answer one request."""
         path = request.path.rstrip("/") or "/"
         if path.startswith(HEALTH):
-            return text("ok")
+            wants_all = any(key == "verbose" for key, _ in request.query)
+            return text(f"[+]ping ok\n{path.strip('/')} check passed\n" if wants_all else "ok")
         if path == "/version":
-            return answer(VERSION)
+            return Response(200, orjson.dumps(VERSION, option=orjson.OPT_INDENT_2))
         if path == "/metrics":
             return Response(200, self._counter.text().encode(), "text/plain; version=0.0.4; charset=utf-8")
         if path.startswith("/openapi/"):
@@ -47,7 +51,7 @@ class Plain:
     def _openapi(self, request: Request, path: str) -> Response:
         served = self._discovery.served
         if path == "/openapi/v2":
-            if PROTOBUF.split("@", maxsplit=1)[0] in request.header("accept"):
+            if PROTOBUF_ASKED.split("@", maxsplit=1)[0] in request.header("accept"):
                 return Response(200, b"", PROTOBUF)  # an empty document, which clients take for "no schema known"
             info = {"title": "Kubernetes", "version": VERSION["gitVersion"]}
             return answer({"swagger": "2.0", "info": info, "paths": {}, "definitions": {}})

@@ -101,7 +101,9 @@ def _add(result: Manifest, field: Field, raw: int | bytes) -> None:
         result.setdefault(field.name, {})[key] = value
         return
     value = _value(field.type, raw)
-    if field.is_repeated:
+    if not field.name:
+        result.update(value)
+    elif field.is_repeated:
         result.setdefault(field.name, []).append(value)
     elif value not in ("", 0, False, None) or field.is_pointer:
         result[field.name] = value

@@ -1,7 +1,8 @@
 """Field numbers of the kinds that kubectl sends in protobuf.
 
 A line per message: `name:number:type`, where `*` means repeated, a final `!` that Go has a pointer there (so that zero
-is not the same as absent), and the type `-` that the field is read and left alone (a status in a new object).
+is not the same as absent), a missing name that the message's members belong to the outer one, and the type `-` that the
+field is read and left alone (a status in a new object).
 """
 
 from dataclasses import dataclass
@@ -62,6 +63,17 @@ RoleBinding metadata:1:ObjectMeta subjects:2:*Subject roleRef:3:RoleRef
 ClusterRoleBinding metadata:1:ObjectMeta subjects:2:*Subject roleRef:3:RoleRef
 RoleRef apiGroup:1 kind:2 name:3
 Subject kind:1 apiGroup:2 name:3 namespace:4
+Ingress metadata:1:ObjectMeta spec:2:IngressSpec status:3:-
+IngressSpec defaultBackend:1:IngressBackend tls:2:*IngressTLS rules:3:*IngressRule ingressClassName:4:string!
+IngressBackend resource:3:TypedLocalObjectReference service:4:IngressServiceBackend
+TypedLocalObjectReference apiGroup:1:string! kind:2 name:3
+IngressServiceBackend name:1 port:2:ServiceBackendPort
+ServiceBackendPort name:1 number:2:int
+IngressTLS hosts:1:*string secretName:2
+IngressRule host:1 :2:IngressRuleValue
+IngressRuleValue http:1:HTTPIngressRuleValue
+HTTPIngressRuleValue paths:1:*HTTPIngressPath
+HTTPIngressPath path:1 backend:2:IngressBackend pathType:3:string!
 Eviction metadata:1:ObjectMeta deleteOptions:2:DeleteOptions
 PodDisruptionBudget metadata:1:ObjectMeta spec:2:PodDisruptionBudgetSpec status:3:-
 PodDisruptionBudgetSpec minAvailable:1:IntOrString! selector:2:LabelSelector maxUnavailable:3:IntOrString!

@@ -83,6 +83,8 @@ class Served:
         subresource = kind.subresource(target.subresource) if target.subresource else None
         if target.subresource and subresource is None:
             raise no_such_resource()
+        if kind.namespaced and target.name and not target.namespace:
+            raise no_such_resource()
         verbs = subresource.verbs if subresource else kind.verbs
         needs_namespace = kind.namespaced and target.verb not in {"list", "watch"} and not target.namespace
         if target.verb not in verbs or needs_namespace:

@@ -8,72 +8,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from lab.api_server.core.label_selector import Requirement, parse_labels
 from lab.api_server.core.manifest import Manifest
 from lab.api_server.core.status import bad_request
 
 Field = Callable[[Manifest], str]
-REQUIREMENT = re.compile(
-    r"\s*(?:(?P<absent>!)\s*(?P<not_key>[^\s,=!<>()]+)|(?P<key>[^\s,=!<>()]+)\s*"
-    r"(?:(?P<set>notin|in)\s*\((?P<values>[^()]*)\)|(?P<operator>==|=|!=|>|<)\s*(?P<value>[^\s,=!<>()]*))?)\s*"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """One comma-separated part of a label selector."""
-
-    key: str
-    operator: str  # in, notin, exists, absent, gt, lt
-    values: frozenset[str] = frozenset()
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """Return whether `labels` satisfy this part."""
-        value = labels.get(self.key)
-        match self.operator:
-            case "in":
-                return value is not None and value in self.values
-            case "notin":
-                return value is None or value not in self.values
-            case "exists":
-                return value is not None
-            case "absent":
-                return value is None
-        return value is not None and self._compares(value)
-
-    def _compares(self, value: str) -> bool:
-        try:
-            left, right = int(value), int(next(iter(self.values)))
-        except ValueError:
-            return False
-        return left > right if self.operator == "gt" else left < right
-
-
-def parse_labels(text: str) -> tuple[Requirement, ...]:
-    """Parse a label selector; BadRequest where it is malformed."""
-    requirements, position = [], 0
-    while position < len(text):
-        found = REQUIREMENT.match(text, position)
-        if found is None or found.end() == position:
-            raise bad_request(f"unable to parse requirement: found '{text[position:]}', expected: identifier")
-        requirements.append(_requirement(found))
-        position = found.end()
-        if position < len(text):
-            if text[position] != ",":
-                raise bad_request(f"unable to parse requirement: found '{text[position]}', expected: identifier")
-            position += 1
-    return tuple(requirements)
-
-
-def _requirement(found: re.Match[str]) -> Requirement:
-    if found["absent"]:
-        return Requirement(found["not_key"], "absent")
-    key = found["key"]
-    if found["set"]:
-        return Requirement(key, found["set"], frozenset(value.strip() for value in found["values"].split(",")))
-    if found["operator"] is None:
-        return Requirement(key, "exists")
-    operator = {"=": "in", "==": "in", "!=": "notin", ">": "gt", "<": "lt"}[found["operator"]]
-    return Requirement(key, operator, frozenset({found["value"]}))
 
 
 def parse_label_selector(selector: Manifest | None) -> tuple[Requirement, ...]:

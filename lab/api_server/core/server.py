@@ -6,6 +6,7 @@ as arguments.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 from lab.api_server.admission.chain import Chain
@@ -17,6 +18,7 @@ from lab.api_server.auth.reviews import Reviews
 from lab.api_server.auth.tokens import Tokens
 from lab.api_server.core.bootstrap import bootstrap
 from lab.api_server.core.counting import Counter
+from lab.api_server.core.decoding import warnings
 from lab.api_server.core.deleting import Deleter
 from lab.api_server.core.discovery import Discovery
 from lab.api_server.core.manifest import Clock, Manifest
@@ -86,7 +88,7 @@ class ApiServer:
         return result
 
     async def _handle(self, request: Request, target: Target | None) -> Answer:
-        user = self._authenticator.authenticate(request)
+        user = self._authorizer.impersonated(self._authenticator.authenticate(request), request)
         if target is None or not self.served.has_group_version(target.group, target.version):
             self._authorizer.check_path(user, request)
             return self._plain.answer(request)
@@ -95,7 +97,10 @@ class ApiServer:
         call = Call(request, user, kind, target.verb, target.namespace, target.name, subresource)
         if kind.shelf == "namespaces" and not target.subresource:
             call = Call(request, user, kind, target.verb, "", target.name, subresource)
-        return await self._resources.answer(call)
+        result = await self._resources.answer(call)
+        if kind.deprecation and isinstance(result, Response):
+            result = replace(result, headers={**warnings([kind.deprecation]), **result.headers})
+        return result
 
     def _definition_changed(self, change: str, definition: Manifest) -> None:
         """Serve what the definitions now define."""

@@ -5,6 +5,7 @@ Responses are written as they are; watches are written in batches as their lines
 """
 
 import asyncio
+import hashlib
 
 from aiohttp import web
 from loguru import logger
@@ -42,7 +43,7 @@ class Application:
             method=incoming.method,
             path=incoming.path,
             query=tuple(incoming.query.items()),
-            headers={name.lower(): value for name, value in incoming.headers.items()},
+            headers={name.lower(): ",".join(incoming.headers.getall(name)) for name in incoming.headers},
             body=await incoming.read() if incoming.can_read_body else b"",
             certificate=_certificate_user(incoming),
         )
@@ -100,4 +101,7 @@ def _certificate_user(incoming: web.Request) -> User | None:
     pairs = [pair for part in certificate.get("subject", ()) for pair in part]
     name = next((value for key, value in pairs if key == "commonName"), "")
     groups = tuple(value for key, value in pairs if key == "organizationName")
-    return User(name, groups) if name else None
+    encryption = incoming.transport.get_extra_info("ssl_object")
+    digest = hashlib.sha256(encryption.getpeercert(binary_form=True)).hexdigest()
+    extra = {"authentication.kubernetes.io/credential-id": (f"X509SHA256={digest}",)}
+    return User(name, groups, extra=extra) if name else None

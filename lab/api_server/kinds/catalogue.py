@@ -148,6 +148,8 @@ FIELDS = {
     "events": event_kinds.FIELDS,
 }
 
+ENDPOINTS = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
+
 STRATEGIES: dict[str, Strategy] = {
     "pods": pods.STRATEGY,
     "customresourcedefinitions.apiextensions.k8s.io": custom.DEFINITION,
@@ -205,6 +207,8 @@ def _finished(kind: Kind) -> Kind:
         schema=schema_of(kind.group, kind.kind),
         columns=columns.COLUMNS.get(shelf, ()),
     )
+    if kind.kind == "Endpoints":
+        kind = replace(kind, deprecation=ENDPOINTS)
     if kind.group == "events.k8s.io":
         kind = replace(
             kind,

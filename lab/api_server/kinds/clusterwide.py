@@ -10,6 +10,7 @@ from lab.api_server.core.status import FieldError, required, unsupported, wrong
 from lab.api_server.kinds.model import Strategy, keep_status_only, spec_changed
 
 RBAC = "rbac.authorization.k8s.io"
+SERVICE_TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 
 
 def _default_namespace(manifest: Manifest) -> None:
@@ -49,6 +50,10 @@ def _default_service(manifest: Manifest) -> None:
     spec = manifest.setdefault("spec", {})
     spec.setdefault("type", "ClusterIP")
     spec.setdefault("sessionAffinity", "None")
+    if spec["type"] in {"NodePort", "LoadBalancer"}:
+        spec.setdefault("externalTrafficPolicy", "Cluster")
+    if spec["type"] == "LoadBalancer":
+        spec.setdefault("allocateLoadBalancerNodePorts", True)
     for port in spec.get("ports") or []:
         port.setdefault("protocol", "TCP")
         port.setdefault("targetPort", port.get("port"))
@@ -63,11 +68,30 @@ def _new_service(manifest: Manifest) -> None:
     if spec["type"] == "ExternalName":
         return
     if not spec.get("clusterIP"):
-        digest = hashlib.sha256(manifest["metadata"]["uid"].encode()).digest()
-        spec["clusterIP"] = f"10.96.{digest[0]}.{max(digest[1], 2)}"
+        number = digest_of(manifest, 0)
+        spec["clusterIP"] = f"10.96.{number % 256}.{2 + number // 256 % 253}"
     spec["clusterIPs"] = [spec["clusterIP"]]
+    if spec["type"] in {"NodePort", "LoadBalancer"}:
+        for index, port in enumerate(spec.get("ports") or []):
+            port["nodePort"] = port.get("nodePort") or 30000 + (digest_of(manifest, index) % 2768)
     spec.setdefault("ipFamilies", ["IPv4"])
     spec.setdefault("ipFamilyPolicy", "SingleStack")
+
+
+def digest_of(manifest: Manifest, index: int) -> int:
+    """Return a number that is the object's own, to choose its addresses and ports by."""
+    text = f"{manifest['metadata']['uid']}/{index}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
+
+
+def _validate_service(manifest: Manifest) -> list[FieldError]:
+    spec = manifest["spec"]
+    errors: list[FieldError] = []
+    if not spec.get("ports") and spec["type"] != "ExternalName" and spec.get("clusterIP") != "None":
+        errors.append(required("spec.ports"))
+    if spec["type"] not in SERVICE_TYPES:
+        errors.append(unsupported("spec.type", spec["type"], SERVICE_TYPES))
+    return errors
 
 
 def _keep_service(new: Manifest, old: Manifest) -> None:
@@ -215,6 +239,8 @@ STRATEGIES = {
         default=_default_service,
         prepare_create=_new_service,
         prepare_update=_keep_service,
+        validate=_validate_service,
+        validate_update=lambda new, _old: _validate_service(new),
         name_rule=label,
         returns_deleted=True,
     ),

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from lab.api_server.core.manifest import Manifest, at
-from lab.api_server.kinds import cells, pod_columns
+from lab.api_server.kinds import cells, more_columns, pod_columns
 from lab.api_server.kinds.ages import age
 from lab.api_server.kinds.cells import NONE, UNKNOWN
 from lab.api_server.kinds.model import Column, Columns
@@ -67,6 +67,7 @@ DATA = Column("Data", lambda one, _now: len(one.get("data") or {}) + len(one.get
 
 
 COLUMNS: dict[str, Columns] = {
+    **more_columns.COLUMNS,
     "pods": (NAME, *pod_columns.COLUMNS),
     "nodes": (
         NAME,
@@ -139,7 +140,7 @@ COLUMNS: dict[str, Columns] = {
         NAME,
         field("Schedule", "spec", "schedule"),
         field("Timezone", "spec", "timeZone", default=NONE),
-        Column("Suspend", lambda one, _now: bool(at(one, "spec", "suspend")), type="boolean"),
+        Column("Suspend", lambda one, _now: str(bool(at(one, "spec", "suspend")))),
         Column("Active", lambda one, _now: len(at(one, "status", "active") or []), type="integer"),
         Column(
             "Last Schedule",
@@ -171,7 +172,7 @@ COLUMNS: dict[str, Columns] = {
         field("Status", "status", "phase"),
         field("Volume", "spec", "volumeName"),
         field("Capacity", "status", "capacity", "storage"),
-        Column("Access Modes", lambda one, _now: ",".join(at(one, "status", "accessModes") or [])),
+        Column("Access Modes", lambda one, _now: more_columns.access_modes(at(one, "status", "accessModes"))),
         field("StorageClass", "spec", "storageClassName"),
         field("VolumeAttributesClass", "spec", "volumeAttributesClassName", default=UNSET),
         AGE,

@@ -146,6 +146,7 @@ class Kind:
     singular: str = ""
     list_kind: str = ""
     is_custom: bool = False
+    deprecation: str = ""  # what every answer warns of
     schema: Manifest = field(default_factory=dict)  # with object references inside, and possibly cyclic
 
     @property

@@ -256,6 +256,9 @@ def prepare_status(new: Manifest, old: Manifest) -> None:
     """Keep spec and QoS class; a status write may add neither."""
     keep_status_only(new, old)
     status = new.setdefault("status", {})
+    for condition in _objects(status.get("conditions")):
+        condition.setdefault("lastProbeTime", None)
+        condition.setdefault("lastTransitionTime", None)
     quality = at(old, "status", "qosClass")
     if quality:
         status["qosClass"] = quality

@@ -15,7 +15,11 @@ INTEGER_LIMITS = {"int32": 2**31, "int64": 2**63}
 
 
 class WrongType(Exception):
-    """A value that cannot be decoded; the text is Go's."""
+    """A value that cannot be decoded; the text is that of Go's JSON, `converted` that of apimachinery's converter."""
+
+    def __init__(self, text: str, converted: str = "") -> None:
+        super().__init__(text)
+        self.converted = converted or text
 
 
 def check_types(value: Any, schema: Manifest, owner: str = "", path: str = "") -> None:
@@ -72,7 +76,33 @@ def _check_quantity(value: Any, owner: str, path: str) -> None:
 
 def _mismatch(value: Any, schema: Manifest, owner: str, path: str) -> WrongType:
     shown = _json_name(value, schema)
-    return WrongType(f"json: cannot unmarshal {shown} into Go struct field {owner}.{path} of type {go_type(schema)}")
+    text = f"json: cannot unmarshal {shown} into Go struct field {owner}.{path} of type {go_type(schema)}"
+    return WrongType(text, _conversion(value, schema))
+
+
+def _conversion(value: Any, schema: Manifest) -> str:
+    source = {"bool": "bool", "string": "string", "array": "slice", "object": "map"}.get(_json_name(value, {}), "int64")
+    match schema.get("type"):
+        case "array":
+            return f"cannot restore slice from {source}"
+        case "object" if schema.get("properties"):
+            return f"cannot restore struct from: {source}"
+        case "object":
+            return f"cannot restore map from {source}"
+        case "string":
+            return f"cannot convert {source} to string"
+    return f"unrecognized type: {go_type(schema)}"
+
+
+def go_value(value: Any) -> str:
+    """Return a value as Go prints it with %v."""
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{key}:{go_value(value[key])}" for key in sorted(value)) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(go_value(one) for one in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "<nil>" if value is None else str(value)
 
 
 def _json_name(value: Any, schema: Manifest) -> str:

@@ -30,6 +30,7 @@ SCALARS: dict[str, Manifest] = {
     "number": {"type": "number"},
     "bytes": {"type": "string", "format": "byte"},
     "object": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+    "FieldsV1": {"type": "object", "x-kubernetes-preserve-unknown-fields": True, NAME: f"{META}.FieldsV1"},
     "Time": {"type": "string", "format": "date-time", NAME: f"{META}.Time"},
     "MicroTime": {"type": "string", "format": "date-time", NAME: f"{META}.MicroTime"},
     "Quantity": {

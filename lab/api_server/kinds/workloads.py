@@ -136,7 +136,8 @@ def _validate_selector(manifest: Manifest) -> list[FieldError]:
     if not selector:
         errors.append(required("spec.selector"))
     if not selector or not labels_match(parse_label_selector(selector), labels):
-        shown = "{" + ",".join(f'"{key}":"{value}"' for key, value in sorted(labels.items())) + "}"
+        listed = ",".join(f'"{key}":"{value}"' for key, value in sorted(labels.items()))
+        shown = "{" + listed + "}" if listed else None
         errors.append(wrong("spec.template.metadata.labels", shown, "`selector` does not match template `labels`"))
     return errors + _validate_template(manifest) + _validate_always(spec)
 
@@ -155,18 +156,20 @@ def _validate_template(manifest: Manifest) -> list[FieldError]:
 
 def _validate_job(manifest: Manifest) -> list[FieldError]:
     errors = _validate_template(manifest)
-    policy = manifest["spec"]["template"]["spec"]["restartPolicy"]
-    if policy == "Always":
-        errors.append(
-            FieldError(
-                "spec.template.spec.restartPolicy",
-                'Required value: valid values: "OnFailure", "Never"'
-                if not policy
-                else f'Unsupported value: "{policy}": supported values: "OnFailure", "Never"',
-                "FieldValueNotSupported",
-            )
-        )
+    if manifest["spec"]["template"]["spec"]["restartPolicy"] == "Always":
+        errors.append(required("spec.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"'))
     return errors
+
+
+def _validate_cron_job(manifest: Manifest) -> list[FieldError]:
+    schedule = str(at(manifest, "spec", "schedule") or "")
+    fields = schedule.split()
+    if not schedule:
+        return [required("spec.schedule")]
+    if schedule.startswith("@") or len(fields) == 5:
+        return []
+    detail = f"expected exactly 5 fields, found {len(fields)}: [{' '.join(fields)}]"
+    return [wrong("spec.schedule", schedule, detail)]
 
 
 def _immutable_selector(new: Manifest, old: Manifest) -> list[FieldError]:
@@ -238,6 +241,8 @@ STRATEGIES = {
     ),
     "cronjobs.batch": Strategy(
         default=_default_cron_job,
+        validate=_validate_cron_job,
+        validate_update=lambda new, _old: _validate_cron_job(new),
         prepare_create=_empty_status,
         prepare_update=_keep_status,
         changes_generation=spec_changed,

@@ -41,7 +41,7 @@ def test_json_patch(operations: list[dict[str, Any]], expected: dict[str, Any]) 
     "operation",
     [
         {"op": "remove", "path": "/none"},
-        {"op": "replace", "path": "/none", "value": 1},
+        {"op": "replace", "path": "/none/x", "value": 1},
         {"op": "add", "path": "/a/9", "value": 1},
         {"op": "add", "path": "/none/x", "value": 1},
         {"op": "add", "path": "a", "value": 1},
