@@ -29,6 +29,9 @@ def default_pod(pod: Manifest) -> None:
     if isinstance(spec, dict):
         default_pod_spec(spec)
         spec.setdefault("enableServiceLinks", True)
+        for list_name in CONTAINER_LISTS:
+            for container in _objects(spec.get(list_name)):
+                _default_requests(container)
         if spec.get("hostNetwork"):
             _default_host_ports(spec)
 
@@ -80,7 +83,11 @@ def _default_container(container: Manifest) -> None:
         reference = at(variable, "valueFrom", "fieldRef")
         if isinstance(reference, dict):
             reference.setdefault("apiVersion", "v1")
-    resources = container["resources"]
+
+
+def _default_requests(container: Manifest) -> None:
+    """Ask for what a container is limited to; of pods only, templates keep what was written."""
+    resources = container.get("resources")
     if isinstance(resources, dict) and isinstance(resources.get("limits"), dict):
         requests = resources.setdefault("requests", {})
         for name, limit in resources["limits"].items():

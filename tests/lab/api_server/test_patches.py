@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lab.api_server.core.json_patch import PatchError, TestFailed, json_patch, merge_patch
-from lab.api_server.core.selectors import labels_match, parse_labels
+from lab.api_server.core.label_selector import parse_labels
+from lab.api_server.core.selectors import labels_match
 from lab.api_server.core.strategic_patch import strategic_merge
 
 JSON = st.recursive(

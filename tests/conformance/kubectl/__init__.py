@@ -1,0 +1,1 @@
+"""What people do with kubectl, said once and judged on both engines."""
