@@ -10,7 +10,7 @@ from lab.api_server.admission.namespaces import namespace_lifecycle
 from lab.api_server.admission.plugins import Attributes, Cluster, Plugin
 from lab.api_server.admission.pods import default_tolerations, priority, service_account, taint_new_nodes
 from lab.api_server.admission.webhooks import Webhooks
-from lab.api_server.core.decoding import normalized
+from lab.api_server.core.decoding import normalized, unknown_fields
 from lab.api_server.core.manifest import clone
 
 
@@ -47,6 +47,7 @@ class Chain:
         await self._webhooks.mutate(attributes)
         if attributes.new != before:
             if not attributes.subresource:
+                unknown_fields(attributes.kind, attributes.new)
                 attributes.new = normalized(attributes.kind, attributes.new, attributes.namespace)
             self._run_plugins(attributes)
 

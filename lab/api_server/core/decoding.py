@@ -13,7 +13,7 @@ from lab.api_server.core.routes import Call
 from lab.api_server.core.status import bad_request, unsupported_media_type
 from lab.api_server.kinds.model import Kind
 from lab.api_server.kinds.schema import prune
-from lab.api_server.kinds.strict import WrongType, check_types
+from lab.api_server.kinds.strict import WrongType, examine
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 NAMESPACE_MISMATCH = "the namespace of the provided object does not match the namespace sent on the request"
@@ -95,17 +95,26 @@ def check_unknown(call: Call, manifest: Manifest) -> dict[str, str]:
     head = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
     if call.verb == "patch":
         head = ""
-    if not kind.is_custom:
-        try:
-            check_types(manifest, kind.schema)
-        except WrongType as error:
-            raise bad_request(f"{head}{error}") from error
-    if mode == "Ignore":
-        return {}
-    unknown = [f'unknown field "{path}"' for path in prune(orjson.loads(orjson.dumps(manifest)), kind.schema)]
+    try:
+        found = unknown_fields(kind, manifest)
+    except WrongType as error:
+        if call.verb == "patch":
+            raise  # patches tell of it in words of their own
+        raise bad_request(f"{head}{error}") from error
+    unknown = [f'unknown field "{path}"' for path in found]
     if unknown and mode == "Strict":
         raise bad_request(f"{head}strict decoding error: {', '.join(unknown)}")
-    return warnings(unknown)
+    return {} if mode == "Ignore" else warnings(unknown)
+
+
+def unknown_fields(kind: Kind, manifest: Manifest) -> list[str]:
+    """Return the fields that a kind does not have; those of built-in kinds are dropped, as decoding does."""
+    if kind.is_custom:
+        return prune(orjson.loads(orjson.dumps(manifest)), kind.schema)
+    found = examine(manifest, kind.schema)
+    if found:
+        prune(manifest, kind.schema)
+    return found
 
 
 def warnings(texts: list[str]) -> dict[str, str]:

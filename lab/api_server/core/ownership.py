@@ -7,6 +7,7 @@ nor has a main resource's write any part of the status.
 """
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from lab.api_server.core.field_sets import FieldSet, decode, difference, encode, intersection, paths, union
@@ -15,6 +16,7 @@ from lab.api_server.core.manifest import Manifest
 from lab.api_server.core.status import ApiStatus
 from lab.api_server.core.typed import Comparison, fields_of, merge, with_parents, without
 from lab.api_server.kinds.model import Kind
+from lab.api_server.kinds.types import schema_of
 
 APPLY, UPDATE = "Apply", "Update"
 SERVER_OWNED = frozenset(
@@ -135,7 +137,7 @@ def record_write(kind: Kind, owner: Owner, old: Manifest, new: Manifest, now: st
     managed = _managed_of_write(old, new)
     before, after = (_owned_part(kind, side, owner.subresource) for side in (old, new))
     if not old and not kind.is_custom:
-        before = _zero(kind.schema)
+        before = _new_of(kind)
     changed = Comparison(before, after, kind.schema)
     taken = _without_roots(union(changed.added, changed.modified))
     managed.take(union(taken, changed.removed), owner)
@@ -155,8 +157,17 @@ def _managed_of_write(old: Manifest, new: Manifest) -> Managed:
     return read_managed(new if given else old)
 
 
+@cache
+def _new_of_type(group: str, name: str) -> Manifest:
+    return _zero(schema_of(group, name))
+
+
+def _new_of(kind: Kind) -> Manifest:
+    """Return a new object as Go has it before anything is decoded into it; shared, so not to be changed."""
+    return _new_of_type(kind.group, kind.kind)
+
+
 def _zero(schema: Manifest) -> Manifest:
-    """Return a new object as Go has it before anything is decoded into it."""
     zero: Manifest = {}
     for key, member in (schema.get("properties") or {}).items():
         if key in ALWAYS_THERE and member.get("properties"):

@@ -26,7 +26,7 @@ from lab.api_server.core.status import (
 from lab.api_server.core.strategic_patch import strategic_merge
 from lab.api_server.core.typed import NotDeclared
 from lab.api_server.core.writing import Transform
-from lab.api_server.kinds.strict import WrongType, check_types, go_value
+from lab.api_server.kinds.strict import WrongType, examine, go_value
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -56,8 +56,10 @@ def transform_of(call: Call, now: datetime, headers: dict[str, str] | None = Non
         shown = current if call.kind.from_storage is None else call.kind.from_storage(current)
         patched = _patched(call, media, shown, patch)
         patched = {**patched, "kind": shown["kind"], "apiVersion": shown["apiVersion"]}
-        _check_result(call, media, patch, patched)
-        warned = check_unknown(call, patched)
+        try:
+            warned = check_unknown(call, patched)
+        except WrongType as error:
+            raise _not_fitting(media, patch, patched, error) from error
         if headers is not None:
             headers.update(warned)
         return normalized(call.kind, patched, call.namespace)
@@ -76,17 +78,11 @@ def _check_shape(media: str, patch: Any) -> None:
     raise bad_request(f"{prefix}json: cannot unmarshal {shown} into Go value of type {target}")
 
 
-def _check_result(call: Call, media: str, patch: Any, patched: Manifest) -> None:
-    """Refuse a patch whose result does not fit the kind; the error shows the patch or the result, as upstream's do."""
-    if call.kind.is_custom:
-        return
-    try:
-        check_types(patched, call.kind.schema)
-    except WrongType as error:
-        shown = go_value(patch) if media == STRATEGIC_PATCH else orjson.dumps(patched).decode()
-        detail = error.converted if media == STRATEGIC_PATCH else str(error)
-        text = FieldError("patch", f"Invalid value: {quoted(shown)}: {detail}")
-        raise invalid("", "", "", [text]) from error
+def _not_fitting(media: str, patch: Any, patched: Manifest, error: WrongType) -> ApiStatus:
+    """Return the refusal of a patch whose result does not fit the kind; it shows the patch or the result."""
+    shown = go_value(patch) if media == STRATEGIC_PATCH else orjson.dumps(patched).decode()
+    detail = error.converted if media == STRATEGIC_PATCH else str(error)
+    return invalid("", "", "", [FieldError("patch", f"Invalid value: {quoted(shown)}: {detail}")])
 
 
 def _applied(call: Call, current: Manifest, config: Manifest, now: datetime) -> Manifest:
@@ -105,7 +101,8 @@ def _applied(call: Call, current: Manifest, config: Manifest, now: datetime) -> 
     subresource = call.subresource.name if call.subresource else ""
     owner = Owner(manager, APPLY, call.kind.api_version, subresource)
     try:
-        check_types(config, call.kind.schema)
+        if not call.kind.is_custom:
+            examine(config, call.kind.schema)
         applied = apply_configuration(
             call.kind, owner, current, config, timestamp(now), force=is_true(call.request.parameter("force"))
         )

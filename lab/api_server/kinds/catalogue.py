@@ -6,7 +6,6 @@ attached by name from the modules beside this one; a kind without an entry there
 
 from dataclasses import replace
 
-from lab.api_server.core.manifest import Manifest
 from lab.api_server.kinds import clusterwide, columns, custom, event_kinds, pods, workloads
 from lab.api_server.kinds.model import (
     COMMON_FIELDS,
@@ -17,7 +16,6 @@ from lab.api_server.kinds.model import (
     Subresource,
     reader,
 )
-from lab.api_server.kinds.schema import prune
 from lab.api_server.kinds.types import schema_of
 
 CREATE = ("create",)
@@ -198,12 +196,11 @@ def _listed(text: str) -> tuple[str, ...]:
 
 def _finished(kind: Kind) -> Kind:
     shelf = "events" if kind.kind == "Event" else kind.shelf
-    stored = schema_of("" if shelf == "events" else kind.group, kind.kind)
     kind = replace(
         kind,
         storage=shelf,
         fields={**COMMON_FIELDS, **FIELDS.get(shelf, {})},
-        strategy=_pruning(STRATEGIES.get(shelf, Strategy()), stored),
+        strategy=STRATEGIES.get(shelf, Strategy()),
         schema=schema_of(kind.group, kind.kind),
         columns=columns.COLUMNS.get(shelf, ()),
     )
@@ -217,13 +214,3 @@ def _finished(kind: Kind) -> Kind:
             fields={**COMMON_FIELDS, **event_kinds.NEW_FIELDS},
         )
     return kind
-
-
-def _pruning(strategy: Strategy, schema: Manifest) -> Strategy:
-    """Return a strategy that drops unknown fields before it fills in defaults, as decoding into a struct does."""
-
-    def default(manifest: Manifest) -> None:
-        prune(manifest, schema)
-        strategy.default(manifest)
-
-    return replace(strategy, default=default)

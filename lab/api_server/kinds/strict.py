@@ -15,40 +15,70 @@ INTEGER_LIMITS = {"int32": 2**31, "int64": 2**63}
 
 
 class WrongType(Exception):
-    """A value that cannot be decoded; the text is that of Go's JSON, `converted` that of apimachinery's converter."""
+    """A value that cannot be decoded; the text is that of Go's JSON, `converted` that of apimachinery's converter.
+
+    `path` is where it lies, `owner` the struct that it lies in; both are found out on the way up.
+    """
 
     def __init__(self, text: str, converted: str = "") -> None:
         super().__init__(text)
-        self.converted = converted or text
+        self.text, self.converted = text, converted or text
+        self.path: list[str] = []
+        self.owner = ""
+
+    def __str__(self) -> str:
+        return self.text.replace("{}", ".".join([self.owner, *self.path]))
 
 
-def check_types(value: Any, schema: Manifest, owner: str = "", path: str = "") -> None:
-    """Raise WrongType for the first value that does not fit; `owner` is the struct that `path` lies in."""
-    if value is None:
-        return
-    if schema.get("x-quantity"):
-        _check_quantity(value, owner, path)
-        return
-    wanted = schema.get("type")
-    if wanted is None or schema.get("x-kubernetes-preserve-unknown-fields"):
-        return
-    if not _fits(value, schema):
-        raise _mismatch(value, schema, owner, path)
-    if isinstance(value, dict):
-        _check_members(value, schema, owner, path)
-    elif isinstance(value, list):
-        for item in value:
-            check_types(item, schema.get("items") or {}, owner, path)
+def examine(value: Any, schema: Manifest) -> list[str]:
+    """Return the paths of unknown fields; raise WrongType for the first value that does not fit.
+
+    Every write comes through here, so paths are put together only where something is wrong.
+    """
+    if schema.get("x-kubernetes-preserve-unknown-fields"):
+        return []
+    if isinstance(value, dict) and schema.get("type") == "object":
+        return _examine_members(value, schema)
+    if isinstance(value, list) and schema.get("type") == "array":
+        return _examine_items(value, schema["items"])
+    _check_scalar(value, schema)
+    return []
 
 
-def _check_members(value: Manifest, schema: Manifest, owner: str, path: str) -> None:
-    name, properties = _short(schema), schema.get("properties") or {}
+def _examine_members(value: Manifest, schema: Manifest) -> list[str]:
+    properties = schema.get("properties") or {}
     additional = schema.get("additionalProperties")
+    unknown: list[str] = []
     for key, member in value.items():
-        if key in properties:
-            check_types(member, properties[key], name, f"{path}.{key}" if path else key)
-        elif isinstance(additional, dict):
-            check_types(member, additional, owner, path)
+        below = properties.get(key, additional)
+        if below is None:
+            unknown.append(key)
+        elif member is not None and not (type(member) is str and below.get("type") == "string"):
+            try:
+                found = examine(member, below)
+            except WrongType as error:
+                if key in properties:
+                    error.path.insert(0, key)
+                    error.owner = error.owner or _short(schema)
+                raise
+            if found:
+                unknown += [f"{key}{one if one.startswith('[') else '.' + one}" for one in found]
+    return unknown
+
+
+def _examine_items(value: list[Any], schema: Manifest) -> list[str]:
+    unknown: list[str] = []
+    for index, item in enumerate(value):
+        if item is not None and (found := examine(item, schema)):
+            unknown += [f"[{index}].{one}" for one in found]
+    return unknown
+
+
+def _check_scalar(value: Any, schema: Manifest) -> None:
+    if schema.get("x-quantity"):
+        _check_quantity(value)
+    elif schema.get("type") is not None and not _fits(value, schema):
+        raise _mismatch(value, schema)
 
 
 def _fits(value: Any, schema: Manifest) -> bool:
@@ -62,21 +92,18 @@ def _fits(value: Any, schema: Manifest) -> bool:
             return isinstance(value, int) and not isinstance(value, bool) and -limit <= value < limit
         case "number":
             return isinstance(value, int | float) and not isinstance(value, bool)
-        case "array":
-            return isinstance(value, list)
-    return isinstance(value, dict)
+    return False
 
 
-def _check_quantity(value: Any, owner: str, path: str) -> None:
+def _check_quantity(value: Any) -> None:
     if isinstance(value, dict | list | bool):
-        raise _mismatch(value, {NAME: "resource.Quantity"}, owner, path)
+        raise _mismatch(value, {NAME: "resource.Quantity"})
     if not QUANTITY.match(str(value)):
         raise WrongType(f"quantities must match the regular expression '{QUANTITY.pattern}'")
 
 
-def _mismatch(value: Any, schema: Manifest, owner: str, path: str) -> WrongType:
-    shown = _json_name(value, schema)
-    text = f"json: cannot unmarshal {shown} into Go struct field {owner}.{path} of type {go_type(schema)}"
+def _mismatch(value: Any, schema: Manifest) -> WrongType:
+    text = f"json: cannot unmarshal {_json_name(value, schema)} into Go struct field {{}} of type {go_type(schema)}"
     return WrongType(text, _conversion(value, schema))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from lab.api_server.auth.tokens import Tokens
-from lab.api_server.core.decoding import normalized, read_manifest
+from lab.api_server.core.decoding import check_unknown, normalized, read_manifest
 from lab.api_server.core.deleting import Deleter
 from lab.api_server.core.manifest import Clock, Manifest
 from lab.api_server.core.patching import transform_of
@@ -66,6 +66,7 @@ class Subresources:
             wanted = transform_of(call, self._reader.now())
         else:
             given = read_manifest(call.request, call.kind.kind, call.kind.api_version)
+            check_unknown(call, given)
 
             def wanted(_current: Manifest) -> Manifest:
                 return normalized(call.kind, given, call.namespace)
