@@ -87,7 +87,7 @@ async def test_api_resources(kubectl: Kubectl) -> None:
         "leases coordination.k8s.io/v1 true Lease",
     ):
         assert row in rows
-    assert len(rows) == 55
+    assert len(rows) == 56
     verbs = await kubectl("api-resources", "--verbs=list,watch", "--namespaced=false", "--api-group=", "-o", "name")
     assert [one for one in verbs.split() if one not in NOT_SERVED] == ["namespaces", "nodes", "persistentvolumes"]
     assert "replicationcontrollers" in (await kubectl("api-resources", "--categories=all", "-o", "name")).split()
