@@ -5,6 +5,7 @@ Messages are those of apimachinery's `validation` package.
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 
 from lab.api_server.core.manifest import Manifest
 from lab.api_server.core.status import FieldError, forbidden_field, required, wrong
@@ -171,12 +172,23 @@ def carry_over(new: Manifest, old: Manifest) -> None:
     for member in ("uid", "creationTimestamp", "namespace", "generateName"):
         if member in before:
             metadata.setdefault(member, before[member])
+    created = metadata.get("creationTimestamp")
+    if created is None or _is_same_moment(created, before.get("creationTimestamp")):
+        metadata["creationTimestamp"] = before.get("creationTimestamp")
     metadata.pop("generation", None)
     for member in ("generation", "deletionTimestamp", "deletionGracePeriodSeconds"):
         if member in before:
             metadata[member] = before[member]
         else:
             metadata.pop(member, None)
+
+
+def _is_same_moment(one: object, other: object) -> bool:
+    """Whether two texts are one time: clients write `+00:00` for `Z`."""
+    try:
+        return datetime.fromisoformat(str(one)) == datetime.fromisoformat(str(other))
+    except (TypeError, ValueError):
+        return False
 
 
 def validate_update(new: Manifest, old: Manifest) -> list[FieldError]:

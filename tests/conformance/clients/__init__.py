@@ -1,0 +1,1 @@
+"""What other people's clients do, on either engine: none of ours is built on the last two."""
