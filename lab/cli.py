@@ -29,11 +29,14 @@ def up(
     engine: Annotated[str | None, typer.Option(help="embedded, or kube (see make kube)")] = None,
     clusters: Annotated[str | None, typer.Option(help="name:os/arch[+os/arch],...; the first is the source")] = None,
     bare: Annotated[bool, typer.Option("--bare", help="Control planes and nodes only")] = False,
+    fake_nodes: Annotated[
+        int | None, typer.Option(min=0, help="This many nodes of each platform, by kwok: nothing really runs there")
+    ] = None,
 ) -> None:
     """Start a lab and return when all of it is ready."""
     from lab.up import up as start  # noqa: PLC0415
 
-    plan = _or_exit(lambda: _plan(directory, engine, clusters, is_bare=bare))
+    plan = _or_exit(lambda: _plan(directory, engine, clusters, is_bare=bare, fake_nodes=fake_nodes))
     record = _or_exit(lambda: _run(start(plan, report=lambda line: print(line, file=sys.stderr, flush=True))))  # noqa: T201
     for cluster in record.clusters:
         typer.echo(f"export KUBECONFIG={cluster.kubeconfig}  # {cluster.name}")
@@ -87,7 +90,14 @@ def status(
         print_status(facts)
 
 
-def _plan(directory: Path | None, engine: str | None, clusters: str | None, *, is_bare: bool = False) -> "LabPlan":
+def _plan(
+    directory: Path | None,
+    engine: str | None,
+    clusters: str | None,
+    *,
+    is_bare: bool = False,
+    fake_nodes: int | None = 0,  # the demo's jobs have to run
+) -> "LabPlan":
     from lab.plan import Component, EngineName, LabPlan, parse_clusters  # noqa: PLC0415
     from lab.settings import LabSettings  # noqa: PLC0415
 
@@ -95,7 +105,9 @@ def _plan(directory: Path | None, engine: str | None, clusters: str | None, *, i
     return LabPlan(
         directory=_resolve(directory),
         engine=EngineName(settings.engine if engine is None else _engine(engine)),
-        clusters=parse_clusters(clusters or settings.clusters),
+        clusters=parse_clusters(
+            clusters or settings.clusters, settings.fake_nodes if fake_nodes is None else fake_nodes
+        ),
         components=frozenset() if is_bare else frozenset(Component),
     )
 

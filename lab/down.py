@@ -11,7 +11,7 @@ from lab.processes import ProcessTable
 ORDER: tuple[tuple[tuple[str, ...], float], ...] = (
     (("bridge",), 5),
     (("agent", "extender", "candidate-scheduler", "gitlab", "registry"), 5),
-    (("kubelet",), 10),
+    (("kubelet", "fake-kubelet"), 10),
     (("scheduler", "controllers"), 2),
     (("api-server",), 0),
     (("etcd",), 0),

@@ -1,13 +1,14 @@
 """What a lab shall be: its clusters and their nodes, its engine, its components. Pure: parsing and nothing else.
 
 `--clusters` is a list of `name:os/arch[+os/arch]`; the first cluster is the source (where people submit and GitLab
-jobs are seen), all of them are targets. Every platform is one node. Errors name the entry, because the list is typed
-by hand.
+jobs are seen), all of them are targets. Every platform is one node, or `--fake-nodes` many. Errors name the entry,
+because the list is typed by hand.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -53,18 +54,23 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlan:
-    """One cluster of the lab: its name and the platform of each of its nodes."""
+    """One cluster of the lab: its name and the platform of each of its nodes.
+
+    With `fake_nodes` there are that many nodes of each platform, and nothing runs on them: kwok says that it does.
+    """
 
     name: str
     platforms: tuple[Platform, ...]
+    fake_nodes: int = 0
 
     def nodes(self) -> dict[str, Platform]:
         """The cluster's nodes by name: `<cluster>-<os>-<arch>`, numbered from the second of a kind on."""
         nodes: dict[str, Platform] = {}
-        for platform in self.platforms:
+        same: Counter[Platform] = Counter()
+        for platform in self.platforms * (self.fake_nodes or 1):
             name = f"{self.name}-{platform.os}-{platform.arch}"
-            same = sum(1 for other in nodes.values() if other == platform)
-            nodes[f"{name}-{same + 1}" if same else name] = platform
+            same[platform] += 1
+            nodes[f"{name}-{same[platform]}" if same[platform] > 1 else name] = platform
         return nodes
 
     def __str__(self) -> str:
@@ -73,12 +79,17 @@ class ClusterPlan:
 
 @dataclass(frozen=True, slots=True)
 class LabPlan:
-    """Everything `lab up` has to know."""
+    """Everything `lab up` has to know.
+
+    `api_server_flags` are given to every API server beside the lab's own (audit logs, for instance), with `{directory}`
+    in them replaced by the directory of its cluster.
+    """
 
     directory: Path
     engine: EngineName
     clusters: tuple[ClusterPlan, ...]
     components: frozenset[Component] = frozenset()
+    api_server_flags: tuple[str, ...] = ()
 
     @property
     def source(self) -> ClusterPlan:
@@ -86,9 +97,11 @@ class LabPlan:
         return self.clusters[0]
 
 
-def parse_clusters(text: str) -> tuple[ClusterPlan, ...]:
+def parse_clusters(text: str, fake_nodes: int = 0) -> tuple[ClusterPlan, ...]:
     """Read `name:os/arch[+os/arch],...`; raises InvalidClusters."""
-    clusters = tuple(_parse_cluster(entry.strip()) for entry in text.split(",") if entry.strip())
+    clusters = tuple(
+        replace(_parse_cluster(entry.strip()), fake_nodes=fake_nodes) for entry in text.split(",") if entry.strip()
+    )
     if not clusters:
         raise InvalidClusters(f"no clusters given: expected name:os/arch[+os/arch],..., for example {DEFAULT_CLUSTERS}")
     if twice := _twice(cluster.name for cluster in clusters):

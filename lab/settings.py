@@ -23,6 +23,12 @@ class LabSettings(BaseSettings):
         description="Control planes: embedded needs Python only, kube the result of make kube.",
     )
     clusters: str = Field(default=DEFAULT_CLUSTERS, description="name:os/arch[+os/arch],...; the first is the source.")
+    fake_nodes: int = Field(
+        default=0,
+        ge=0,
+        le=5000,
+        description="This many nodes of each platform, on which kwok only says that pods run; 0: nodes that run them.",
+    )
     buildah: Literal["auto", "real", "stand-in"] = Field(
         default="auto",
         description="Whose buildah jobs find: this machine's, the lab's stand-in, or (auto) the first of them that is.",

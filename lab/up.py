@@ -16,14 +16,14 @@ from lab.down import end_processes
 from lab.engines.control_plane import Site, start_control_plane
 from lab.engines.engine import load_engine, missing_parts
 from lab.identities import Identities
-from lab.parts import bridge, federation, gitlab, nodes
+from lab.parts import bridge, fake_nodes, federation, gitlab, nodes
 from lab.plan import ClusterPlan, Component, LabPlan
 from lab.waiting import StartFailed, ended
 
 
 async def up(plan: LabPlan, report: Report = lambda _: None) -> LabRecord:
     """Start the lab and return its record when it is ready; raises StartFailed, LabBusy, NoLab."""
-    if missing := missing_parts(plan.engine):
+    if missing := missing_parts(plan.engine) or fake_nodes.missing(plan):
         raise StartFailed(missing)
     directory = LabDirectory(plan.directory.absolute())
     directory.root.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -66,13 +66,16 @@ async def _start_cluster(lab: Construction, plan: ClusterPlan, clients: AsyncExi
     name, directory = plan.name, lab.directory.cluster(plan.name)
     identities = Identities(name, directory / "keys")
     admin = lab.directory.kubeconfig(name)
-    site = Site(name, directory, admin, lab.engine, identities, lab.processes)
+    flags = tuple(flag.replace("{directory}", str(directory)) for flag in lab.plan.api_server_flags)
+    engine = replace(lab.engine, api_server_extra=(*lab.engine.api_server_extra, *flags))
+    site = Site(name, directory, admin, engine, identities, lab.processes)
     url = await start_control_plane(site, federation.kinds() if lab.has(Component.FEDERATION) else ())
     lab.report(f"{name}: control plane ready at {url}")
     api = await clients.enter_async_context(await connect(admin))
     cluster = lab.clusters[name] = Cluster(plan, directory, url, identities, api)
     async with asyncio.TaskGroup() as group:
-        group.create_task(nodes.start_nodes(lab, cluster))
+        start = fake_nodes.start_fake_nodes if plan.fake_nodes else nodes.start_nodes
+        group.create_task(start(lab, cluster))
         if lab.has(Component.FEDERATION):
             group.create_task(federation.start_in_cluster(lab, cluster))
 

@@ -15,6 +15,7 @@ from lab.plan import EngineName
 
 KUBE_VERSION = "1.37.2"
 KUBE_PROGRAMS = ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kubectl")
+KWOK = "kwok"  # not part of the engine: fake nodes, on either engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,12 @@ def missing_parts(name: EngineName) -> str:
     directory = kube_directory()
     absent = [program for program in KUBE_PROGRAMS if not os.access(directory / program, os.X_OK)]
     return f"{', '.join(absent)} not in {directory} (run: make kube)" if absent else ""
+
+
+def kwok_program() -> str:
+    """The program that plays kubelet for fake nodes; an empty string where it is not built."""
+    program = kube_directory() / KWOK
+    return str(program) if os.access(program, os.X_OK) else ""
 
 
 def kube_directory() -> Path:

@@ -1,10 +1,10 @@
-"""`make kube`: builds etcd and the Kubernetes programs from the modules that `go.mod` and `etcd/go.mod` pin.
+"""`make kube`: builds etcd, the Kubernetes programs and kwok from the modules that the `go.mod` files here pin.
 
     python -m lab.engines.kube.build
 
-About ten minutes on two cores, once: what is there in the right version is left alone, and a program appears under its
-name only when it is whole. Nothing of Kubernetes is copied into this repository; Go's ordinary client gets and verifies
-the modules. The version is stamped in as upstream does it, because kubectl and kubelets compare versions.
+About twelve minutes on two cores, once: what is there in the right version is left alone, and a program appears under
+its name only when it is whole. Nothing of Kubernetes is copied into this repository; Go's ordinary client gets and
+verifies the modules. The version is stamped in as upstream does it, because kubectl and kubelets compare versions.
 """
 
 import asyncio
@@ -20,9 +20,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.engines.engine import KUBE_VERSION, kube_directory
+from lab.engines.engine import KUBE_VERSION, KWOK, kube_directory
 
 ETCD_VERSION = "3.7.3"
+KWOK_VERSION = "0.8.0"
 GO_NEEDED = (1, 26)
 
 HERE = Path(__file__).resolve().parent
@@ -69,7 +70,8 @@ def programs() -> list[Program]:
     ]
     kubectl = Program("kubectl", "k8s.io/kubernetes/cmd/kubectl", HERE, ("version", "--client"), f"v{KUBE_VERSION}")
     etcd = Program("etcd", "go.etcd.io/etcd/server/v3", HERE / "etcd", ("--version",), ETCD_VERSION)
-    return [etcd, *kubernetes, kubectl]
+    kwok = Program(KWOK, "sigs.k8s.io/kwok/cmd/kwok", HERE / "kwok", ("--version",), f"v{KWOK_VERSION}")
+    return [etcd, *kubernetes, kubectl, kwok]
 
 
 def linker_flags() -> str:
@@ -85,7 +87,7 @@ async def build(directory: Path) -> None:
     with _alone(directory):
         missing = [program for program in programs() if not program.is_built(directory)]
         if not missing:
-            print(f"Kubernetes {KUBE_VERSION} and etcd {ETCD_VERSION} are in {directory}.")  # noqa: T201  # its purpose
+            print(f"Kubernetes {KUBE_VERSION}, etcd {ETCD_VERSION} and kwok {KWOK_VERSION} are in {directory}.")  # noqa: T201  # its purpose
             return
         go = _go()
         await _check_go_version(go)

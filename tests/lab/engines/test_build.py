@@ -4,18 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from lab.engines.engine import KUBE_PROGRAMS, KUBE_VERSION
+from lab.engines.engine import KUBE_PROGRAMS, KUBE_VERSION, KWOK
 from lab.engines.kube import build
-from lab.engines.kube.build import ETCD_VERSION, HERE, CannotBuild
+from lab.engines.kube.build import ETCD_VERSION, HERE, KWOK_VERSION, CannotBuild
 
 
 def test_the_versions_are_those_that_the_modules_pin() -> None:
     assert f"k8s.io/kubernetes v{KUBE_VERSION}" in (HERE / "go.mod").read_text()
     assert f"go.etcd.io/etcd/server/v3 v{ETCD_VERSION} " in (HERE / "etcd" / "go.mod").read_text()
+    assert f"sigs.k8s.io/kwok v{KWOK_VERSION} " in (HERE / "kwok" / "go.mod").read_text()
 
 
 def test_it_builds_what_the_engine_needs() -> None:
-    assert {program.name for program in build.programs()} == set(KUBE_PROGRAMS)
+    assert {program.name for program in build.programs()} == {*KUBE_PROGRAMS, KWOK}
 
 
 @pytest.mark.parametrize(
