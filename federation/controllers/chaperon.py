@@ -76,9 +76,10 @@ class Chaperons:
         return None
 
     async def _make(self, chaperon: Chaperon) -> float | None:
-        assert chaperon.manifest is not None
+        # Kept only until the first pod is there; one that is made again is rare enough to be read for.
+        manifest = chaperon.manifest or await self._api.get(POD_CHAPERONS, chaperon.name, chaperon.namespace)
         try:
-            await self._api.create(PODS, pod_of(chaperon.manifest))
+            self._pods.learn(await self._api.create(PODS, pod_of(manifest)))
         except AlreadyExists:
             return 1.0  # an old pod of ours not yet gone, or another's: the watch of pods tells
         except (Forbidden, Invalid, NotFound) as error:
@@ -102,7 +103,9 @@ class Chaperons:
     async def _show(self, chaperon: Chaperon, patch: Manifest) -> None:
         body = {"metadata": {"uid": chaperon.uid}, "status": patch}
         with contextlib.suppress(NotFound):
-            await self._api.patch(POD_CHAPERONS, chaperon.name, body, chaperon.namespace, subresource="status")
+            self._chaperons.learn(
+                await self._api.patch(POD_CHAPERONS, chaperon.name, body, chaperon.namespace, subresource="status")
+            )
 
     async def _remove(self, pod: TargetPod) -> None:
         with contextlib.suppress(NotFound):

@@ -38,9 +38,10 @@ class Commitment:
         await self.follow(live, chaperon, connection)
         patch = {"metadata": {"uid": chaperon.uid, "annotations": {names.IS_ALLOWED: "true"}}}
         try:
-            await connection.api.patch(POD_CHAPERONS, chaperon.name, patch, chaperon.namespace)
+            allowed = await connection.api.patch(POD_CHAPERONS, chaperon.name, patch, chaperon.namespace)
         except NotFound:
             return  # withdrawn meanwhile; the watch brings us back
+        connection.chaperons.learn(allowed)
         logger.info(
             "allowed", pod=proxy.name, namespace=proxy.namespace, target=connection.target.name, chaperon=chaperon.name
         )

@@ -40,5 +40,5 @@ class Feedback:
             return None
         body = {"metadata": {"uid": proxy.uid, "resourceVersion": proxy.resource_version}, "status": patch}
         with contextlib.suppress(NotFound):
-            await self._api.patch(PODS, proxy.name, body, proxy.namespace, subresource="status")
+            self._pods.learn(await self._api.patch(PODS, proxy.name, body, proxy.namespace, subresource="status"))
         return None

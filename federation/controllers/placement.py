@@ -160,7 +160,7 @@ class Placement:
                 is_kept_label=parse_kept_labels(annotations),
             )
             self._experience.asked(proxy, connection.target.node_name)
-            await connection.api.create(POD_CHAPERONS, chaperon)
+            connection.chaperons.learn(await connection.api.create(POD_CHAPERONS, chaperon))
         except AlreadyExists:
             return  # an earlier attempt of ours, whose answer was lost: our watch shows it
         except (StatusError, BadAnnotation) as error:
@@ -198,7 +198,7 @@ class Placement:
             "resourceVersion": proxy.resource_version,
             "finalizers": [*proxy.other_finalizers, *finalizers],
         }
-        await self._api.patch(PODS, proxy.name, {"metadata": metadata}, proxy.namespace)
+        self._pods.learn(await self._api.patch(PODS, proxy.name, {"metadata": metadata}, proxy.namespace))
 
     async def _forget(self, proxy: ProxyPod, finalizers: tuple[str, ...], connections: list[Connection]) -> None:
         """Drop finalizers whose target confirms, live, that the chaperon is gone (or that no longer exist: M7)."""
@@ -236,7 +236,7 @@ class Placement:
                 "affinity": tightened_affinity(proxy.manifest["spec"], ungate.node_names),
             },
         }
-        await self._api.patch(PODS, proxy.name, patch, proxy.namespace)
+        self._pods.learn(await self._api.patch(PODS, proxy.name, patch, proxy.namespace))
 
     async def _bind(self, proxy: ProxyPod, node_name: str) -> None:
         binding = {
@@ -272,7 +272,7 @@ class Placement:
 
     async def _patch_status(self, proxy: ProxyPod, status: Manifest) -> None:
         body = {"metadata": {"uid": proxy.uid, "resourceVersion": proxy.resource_version}, "status": status}
-        await self._api.patch(PODS, proxy.name, body, proxy.namespace, subresource="status")
+        self._pods.learn(await self._api.patch(PODS, proxy.name, body, proxy.namespace, subresource="status"))
 
     async def _record(self, proxy: ProxyPod, reason: str, message: str) -> None:
         await record(

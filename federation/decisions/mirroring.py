@@ -19,6 +19,8 @@ _REMAKE_SECONDS_MIN = 1.0
 _REMAKE_SECONDS_MAX = 60.0
 # A pod that its own deadline ended before it started has ended; every other early Failed is a rejection.
 _GENUINE_ENDS = ("DeadlineExceeded",)
+# What a pod's status consists of before its kubelet has written any.
+_BEGINNING = frozenset({"phase", "qosClass", "observedGeneration", "conditions"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def decide(chaperon: Chaperon, pod: TargetPod | None, last: TargetPod | None, no
     if pod is None:
         if last is not None and (patch := _last_words(chaperon, last)):
             return Plan((ShowStatus(patch),))
-        return Plan() if chaperon.is_terminating else _without_pod(chaperon, now)
+        return Plan() if chaperon.is_terminating else _without_pod(chaperon, last, now)
     if pod.owner_uid != chaperon.uid:
         return Plan((Refuse(f"a pod named {pod.name} that this PodChaperon does not control is in the way"),), 30.0)
     if is_rejected(pod.status) and not chaperon.is_terminating:
@@ -91,9 +93,17 @@ def decide(chaperon: Chaperon, pod: TargetPod | None, last: TargetPod | None, no
     actions: list[Action] = []
     if chaperon.pod_missing_since is not None:
         actions.append(MarkMissing(None))
-    if patch := merge_patch(chaperon.status, pod.status):
+    status = pod.status
+    if (chaperon.status_text or _says_something(status)) and (patch := merge_patch(chaperon.status, status)):
         actions.append(ShowStatus(patch))
     return Plan(tuple(actions))
+
+
+def _says_something(status: Manifest) -> bool:
+    """Whether a first status says more than that the pod was made and given a node: nobody waits for that write."""
+    if status.get("phase", "Pending") != "Pending" or not status.keys() <= _BEGINNING:
+        return True
+    return any(condition.get("status") != "True" for condition in status.get("conditions") or [])
 
 
 def _last_words(chaperon: Chaperon, last: TargetPod) -> Manifest:
@@ -102,12 +112,12 @@ def _last_words(chaperon: Chaperon, last: TargetPod) -> Manifest:
     return merge_patch(chaperon.status, last.status)
 
 
-def _without_pod(chaperon: Chaperon, now: datetime) -> Plan:
+def _without_pod(chaperon: Chaperon, last: TargetPod | None, now: datetime) -> Plan:
     if chaperon.waits_to_be_allowed and not chaperon.is_allowed:
         return Plan()
     if has_started(chaperon.status):
         return _vanished(chaperon, now)
-    if not chaperon.status and not chaperon.remade_count:
+    if not chaperon.status_text and not chaperon.remade_count and last is None:
         return Plan((MakePod(),))
     wait = _remake_wait(chaperon, now)
     if wait > 0:

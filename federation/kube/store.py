@@ -3,6 +3,9 @@
 A store is a plain in-memory mirror. It parses each manifest once at the edge, keeps indexes, and tells subscribers
 what changed. `synced` is set after the first complete list; `trouble` says why the watch is down, if it is, so that
 absence from a store is believed only while the store is fresh. Single-threaded, like everything on the loop.
+
+Who writes tells the store the answer (`learn`), so that the next look does not decide on what was before: until the
+watch has come as far, its older news of that object are dropped.
 """
 
 import asyncio
@@ -23,6 +26,15 @@ def key_of(manifest: Mapping[str, Any]) -> Key:
     return metadata.get("namespace", ""), metadata["name"]
 
 
+def _version(manifest: Mapping[str, Any]) -> int:
+    return _number(manifest["metadata"].get("resourceVersion") or "")
+
+
+def _number(resource_version: str) -> int:
+    """A version as a number (they compare: KEP-5504); 0, which is before all others, where it is none."""
+    return int(resource_version) if resource_version.isdecimal() else 0
+
+
 class Store(Generic[T]):
     """Models of one kind. `parse` turns a manifest into a model, or into None for an object of no interest."""
 
@@ -36,6 +48,8 @@ class Store(Generic[T]):
         self._functions = dict(indexes or {})
         self._indexes: dict[str, dict[str, dict[Key, T]]] = {name: defaultdict(dict) for name in self._functions}
         self._subscribers: list[Subscriber[T]] = []
+        self._seen = 0  # how far the watch has come
+        self._learnt: dict[Key, int] = {}  # versions that we know from our own writes, ahead of the watch
         self.synced = asyncio.Event()
         self.trouble = "not listed yet"
 
@@ -73,17 +87,46 @@ class Store(Generic[T]):
         """Whether the store has been listed and its watch is up."""
         return self.synced.is_set() and not self.trouble
 
+    def learn(self, manifest: Manifest) -> None:
+        """Take in the answer to a write of our own; one that the watch has told already is no news."""
+        version = _version(manifest)
+        if version > self._seen:
+            key = key_of(manifest)
+            self._learnt[key] = version
+            self._set(key, self._parse(manifest))
+
     def upsert(self, manifest: Manifest) -> None:
-        """Take in an object as the server has it now."""
-        self._set(key_of(manifest), self._parse(manifest))
+        """Take in an object as the watch or a list has it."""
+        key = key_of(manifest)
+        if not self._is_behind(key, manifest, is_equal_news=False):
+            self._set(key, self._parse(manifest))
 
     def remove(self, manifest: Manifest) -> None:
-        """Forget an object that the server says is gone."""
-        self._set(key_of(manifest), None)
+        """Forget an object that the watch says is gone."""
+        key = key_of(manifest)
+        if not self._is_behind(key, manifest, is_equal_news=True):
+            self._set(key, None)
+
+    def _is_behind(self, key: Key, manifest: Manifest, *, is_equal_news: bool) -> bool:
+        """Whether the watch says of an object what was before, or is, what we know from our own write."""
+        version = _version(manifest)
+        self._seen = max(self._seen, version)
+        learnt = self._learnt.get(key, 0)
+        if version < learnt:
+            return True
+        if learnt:
+            del self._learnt[key]
+        return version == learnt and version > 0 and not is_equal_news
+
+    def begin_list(self, resource_version: str) -> None:
+        """A list as of this version follows: what was known before may be of another time (a restored backup)."""
+        self._learnt.clear()
+        self._seen = _number(resource_version)
 
     def finish_list(self, listed: set[Key]) -> None:
         """Forget what a complete list did not contain, and call the store synced."""
         for key in [key for key in self._items if key not in listed]:
+            self._learnt.pop(key, None)
             self._set(key, None)
         self.trouble = ""
         self.synced.set()

@@ -71,6 +71,7 @@ class _Session(Generic[T]):
         listing = await self._api.list(
             self._resource, self._namespace, label_selector=label_selector, field_selector=field_selector
         )
+        self._store.begin_list(listing.resource_version)
         listed = set()
         for number, item in enumerate(listing.items):
             listed.add(key_of(item))

@@ -1,10 +1,11 @@
 """PodChaperon: the object in a target that owns exactly one candidate or delegate pod."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from federation import names
+from federation.model.kept import keep, keep_manifest, opened, opened_manifest
 from federation.model.times import parse_time
 
 Manifest = dict[str, Any]
@@ -12,7 +13,7 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Chaperon:
-    """A chaperon; `status` is its pod's status, `spec` the pod's spec as the source asked for it."""
+    """A chaperon; `refusal` is why the target's scheduler has no node for it, empty where it did not refuse."""
 
     namespace: str
     name: str
@@ -31,8 +32,19 @@ class Chaperon:
     remade_count: int
     remade_at: datetime | None
     restart_policy: str
-    status: Manifest = field(repr=False)
-    manifest: Manifest | None = field(default=None, compare=False, repr=False)
+    refusal: str
+    status_text: bytes = field(repr=False)
+    manifest_text: bytes = field(default=b"", compare=False, repr=False)
+
+    @property
+    def status(self) -> Manifest:
+        """Its pod's status, as far as it has been told."""
+        return opened(self.status_text) if self.status_text else {}
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The whole object, where it is kept; read-only."""
+        return opened_manifest(self.manifest_text) if self.manifest_text else None
 
     @property
     def is_reserved(self) -> bool:
@@ -44,20 +56,20 @@ class Chaperon:
         """`namespace/name` of the proxy pod."""
         return f"{self.parent_namespace}/{self.parent_name}"
 
-    @property
-    def refusal(self) -> str:
-        """Why the target's scheduler has no node for it; empty where it has, or has not answered."""
-        for condition in self.status.get("conditions") or []:
-            if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-                message = str(condition.get("message") or condition.get("reason") or "")
-                return message.partition(" preemption: ")[0]  # what follows repeats it for preemption
-        return ""
+
+def _refusal(status: Manifest) -> str:
+    for condition in status.get("conditions") or []:
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            message = str(condition.get("message") or condition.get("reason") or "")
+            return message.partition(" preemption: ")[0]  # what follows repeats it for preemption
+    return ""
 
 
 def parse_chaperon(manifest: Manifest) -> Chaperon:
     """Return the thin chaperon, without its pod spec (the source's view)."""
     metadata = manifest["metadata"]
     annotations, labels = metadata.get("annotations") or {}, metadata.get("labels") or {}
+    status = manifest.get("status") or {}
     count, _, moment = annotations.get(names.REMADE, "").partition(" ")
     return Chaperon(
         namespace=metadata["namespace"],
@@ -77,12 +89,12 @@ def parse_chaperon(manifest: Manifest) -> Chaperon:
         remade_count=int(count) if count.isdigit() else 0,
         remade_at=parse_time(moment),
         restart_policy=(manifest.get("spec") or {}).get("restartPolicy") or "Always",
-        status=manifest.get("status") or {},
+        refusal=_refusal(status),
+        status_text=keep(status) if status else b"",
     )
 
 
 def parse_whole_chaperon(manifest: Manifest) -> Chaperon:
-    """Return the chaperon with its manifest, from which the pod is made (the target's view)."""
+    """Return the chaperon, with its manifest as long as no pod has been made from it (the target's view)."""
     thin = parse_chaperon(manifest)
-    values = {name: getattr(thin, name) for name in thin.__slots__}
-    return Chaperon(**(values | {"manifest": manifest}))
+    return thin if thin.status_text else replace(thin, manifest_text=keep_manifest(manifest))

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from federation import names
+from federation.model.kept import keep, keep_manifest, opened, opened_manifest
 from federation.model.quantity import Amounts, pod_requests
 from federation.model.times import parse_time
 
@@ -28,9 +29,8 @@ class ProxyPod:
     """A pod that admission made a proxy.
 
     `finalizers` are those that stand for targets, `other_finalizers` the rest. `pinned_nodes` are the virtual nodes
-    that the ungating tied it to, `spread` its spread constraints' topology labels with the key as submitted.
-    `manifest` is the whole object, kept only while unbound, when candidates are made
-    from it; `status` is the status as the API server has it, kept once bound.
+    that the ungating tied it to, `spread` its spread constraints' topology labels with the key as submitted. The whole
+    manifest is kept only while unbound, when candidates are made from it; the status once bound.
     """
 
     namespace: str
@@ -55,9 +55,19 @@ class ProxyPod:
     priority: int
     asking: Asking
     spread: tuple[tuple[str, str], ...]
-    manifest: Manifest | None = field(default=None, compare=False, repr=False)
-    status: Manifest = field(default_factory=dict, repr=False)
+    manifest_text: bytes = field(default=b"", compare=False, repr=False)
+    status_text: bytes = field(default=b"", repr=False)
     requests: Amounts = field(default_factory=dict, repr=False)
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The whole object, where it is kept; read-only."""
+        return opened_manifest(self.manifest_text) if self.manifest_text else None
+
+    @property
+    def status(self) -> Manifest:
+        """The status as the API server has it, where it is kept."""
+        return opened(self.status_text) if self.status_text else {}
 
     @property
     def is_finished(self) -> bool:
@@ -144,8 +154,8 @@ def parse_proxy(manifest: Manifest) -> ProxyPod | None:
         priority=spec.get("priority") or 0,
         asking=_asking(annotations.get(names.ASKING, "")),
         spread=_spread(annotations.get(names.SPREAD, "")),
-        manifest=None if node_name else manifest,
-        status=status if node_name else {},
+        manifest_text=b"" if node_name else keep_manifest(manifest),
+        status_text=keep(status) if node_name else b"",
         requests=pod_requests(spec),
     )
 
@@ -163,7 +173,12 @@ class TargetPod:
     is_terminating: bool
     is_unschedulable: bool
     owner_uid: str
-    status: Manifest = field(repr=False)
+    status_text: bytes = field(repr=False)
+
+    @property
+    def status(self) -> Manifest:
+        """The status as the API server has it."""
+        return opened(self.status_text)
 
 
 def parse_target_pod(manifest: Manifest) -> TargetPod | None:
@@ -183,5 +198,5 @@ def parse_target_pod(manifest: Manifest) -> TargetPod | None:
         is_terminating=bool(metadata.get("deletionTimestamp")),
         is_unschedulable=scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable",
         owner_uid=owner["uid"],
-        status=status,
+        status_text=keep(status),
     )

@@ -7,6 +7,7 @@ for goes up. What a pod asks for is added up as the scheduler does (k8s.io/compo
 import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 Amounts = Mapping[str, int]
@@ -21,6 +22,7 @@ _SUFFIXES: dict[str | None, Fraction] = {
 _BINARY = ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki")
 
 
+@lru_cache(maxsize=4096)  # pods ask for the same few amounts, and exact fractions are slow
 def amount(resource: str, quantity: object, *, is_rounded_up: bool = False) -> int:
     """Return a quantity ("1500m", "2Gi", 3) of `resource` in its base unit; raises ValueError for anything else."""
     match = _QUANTITY.fullmatch(str(quantity).strip())

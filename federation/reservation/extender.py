@@ -120,7 +120,7 @@ class Extender:
             }
         }
         try:
-            await self._api.patch(POD_CHAPERONS, chaperon.name, patch, chaperon.namespace)
+            self._chaperons.learn(await self._api.patch(POD_CHAPERONS, chaperon.name, patch, chaperon.namespace))
         except NotFound:
             hold.end(Verdict.CHAPERON_GONE)
 

@@ -141,3 +141,33 @@ def test_C4_another_pod_of_that_name_is_left_alone() -> None:
         isinstance(action, RemovePod)
         for action in decide(chaperon(), pod(REJECTED, owner="another"), None, NOW).actions
     )
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"phase": "Pending", "qosClass": "Burstable"},
+        {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True"}]},
+    ],
+)
+def test_that_a_pod_was_made_and_scheduled_is_not_worth_a_write(status: dict[str, Any]) -> None:
+    assert decide(chaperon(), pod(status), None, NOW).actions == ()
+    refused = chaperon(PENDING)
+    assert isinstance(decide(refused, pod(status), None, NOW).actions[0], ShowStatus), "but it ends a refusal"
+
+
+@pytest.mark.parametrize("status", [PENDING, RUNNING, {"phase": "Pending", "startTime": "2026-11-23T12:00:00Z"}])
+def test_all_else_is(status: dict[str, Any]) -> None:
+    assert decide(chaperon(), pod(status), None, NOW).actions == (ShowStatus(status),)
+
+
+def test_nulls_make_no_difference() -> None:
+    """Pods have `lastProbeTime: null`; custom resources lose it. Compared as they are, every look would write."""
+    there = {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "lastProbeTime": None}]}
+    assert decide(chaperon(PENDING), pod(there), None, NOW).actions == ()
+
+
+def test_S1_a_pod_that_went_before_anything_was_told_is_made_again_with_the_attempt_on_record() -> None:
+    (action,) = decide(chaperon(), None, pod({"phase": "Pending"}), NOW).actions
+    assert isinstance(action, MakePod)
+    assert action.remade.startswith("1 ")
