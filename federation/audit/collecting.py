@@ -54,8 +54,8 @@ class Reader:
         read = 0
         pages = self.api.pages(resource, namespace, label_selector=label_selector, is_metadata_only=is_metadata_only)
         async for page in pages:
-            read += len(page)
+            read += len(page.items)
             self.report(f"{self.name}: {read} {resource.plural}")
             # A list of metadata says of its items that they are metadata.
-            found += [one for item in page if (one := parse(item | {"kind": resource.kind})) is not None]
+            found += [one for item in page.items if (one := parse(item | {"kind": resource.kind})) is not None]
         return tuple(found)

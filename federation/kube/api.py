@@ -38,7 +38,7 @@ _PATCH_TYPES: dict[PatchKind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A whole collection as it stood at `resource_version`."""
+    """A collection, or a page of it, as it stood at `resource_version`."""
 
     items: list[Manifest]
     resource_version: str
@@ -119,34 +119,39 @@ class Api:
     async def list(
         self, resource: Resource, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> Listing:
-        """Return a whole collection, page by page; a page token that expires midway starts the list again (Gone)."""
+        """Return a whole collection; a page token that expires midway is Gone, and the caller's to start again."""
         items: list[Manifest] = []
         version = ""
-        selectors = selecting(label_selector, field_selector)
-        async for page, version in self._pages(resource, namespace, selectors):  # noqa: B007  # the last one counts
-            items += page
+        async for page in self.pages(
+            resource, namespace, label_selector=label_selector, field_selector=field_selector
+        ):
+            items += page.items
+            version = page.resource_version
         return Listing(items, version)
 
     async def pages(
-        self, resource: Resource, namespace: str = "", *, label_selector: str = "", is_metadata_only: bool = False
-    ) -> AsyncIterator[Sequence[Manifest]]:
-        """Yield a collection page by page, for who keeps little of each object; `is_metadata_only` leaves out data."""
-        headers = {"Accept": _METADATA.format("List")} if is_metadata_only else {}
-        async for page, _ in self._pages(resource, namespace, selecting(label_selector, ""), headers):
-            yield page
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        is_metadata_only: bool = False,
+    ) -> AsyncIterator[Listing]:
+        """Yield a collection page by page, all as it stood at one moment, for who keeps little of each object.
 
-    async def _pages(
-        self, resource: Resource, namespace: str, selectors: Query, headers: dict[str, str] | None = None
-    ) -> AsyncIterator[tuple[Sequence[Manifest], str]]:
-        token = ""
+        `is_metadata_only` leaves out data. Gone as in `list`.
+        """
+        headers = {"Accept": _METADATA.format("List")} if is_metadata_only else {}
+        selectors, token = selecting(label_selector, field_selector), ""
         while True:
             query = [*selectors, ("limit", str(self.limits.page_size)), *([("continue", token)] if token else [])]
             page = await self._read(resource.path(namespace), query, headers)
-            items: Sequence[Manifest] = page.get("items") or []
+            items = page.get("items") or []
             for item in items:
                 item.setdefault("kind", resource.kind)
                 item.setdefault("apiVersion", resource.api_version)
-            yield items, page["metadata"]["resourceVersion"]
+            yield Listing(items, page["metadata"]["resourceVersion"])
             token = page["metadata"].get("continue") or ""
             if not token:
                 return

@@ -14,7 +14,7 @@ class Limits:
     connections_max: int = 200  # watches, log streams and writes together
     writes_concurrent_max: int = 64  # kube-apiserver answers 429 far above this; more only queues there
     request_timeout_seconds: float = 15.0  # a write that takes longer has most likely been lost
-    page_size: int = 500  # objects a list request; kube-apiserver's own clients use 500
+    page_size: int = 200  # objects a list request: reading more of 7 KB at once stops the loop for longer than 50 ms
     watch_seconds_min: int = 240  # a watch is renewed after a random time between these two,
     watch_seconds_max: int = 480  # so that all watches of all agents do not end at once
     silence_seconds_max: float = 90.0  # bookmarks come about once a minute: longer silence is a dead connection

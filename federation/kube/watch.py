@@ -15,11 +15,11 @@ from loguru import logger
 from federation.kube.api import Api, Manifest, selecting
 from federation.kube.errors import ApiError, Gone, Unreachable, from_status
 from federation.kube.resources import Resource
-from federation.kube.store import Store, key_of
+from federation.kube.store import Key, Store, key_of
 
 T = TypeVar("T")
 
-_PARSE_BATCH = 100  # objects parsed between two turns of the loop: about 3 ms
+_PARSE_BATCH = 50  # objects parsed between two turns of the loop: about 3 ms
 
 
 async def follow(
@@ -32,12 +32,12 @@ async def follow(
     field_selector: str = "",
 ) -> None:
     """Keep `store` equal to the collection until cancelled."""
-    session = _Session(api, resource, store, namespace, selecting(label_selector, field_selector))
+    session = _Session(api, resource, store, namespace, label_selector, field_selector)
     wait = api.limits.reconnect_seconds_min
     while True:
         try:
             if not session.version:
-                await session.list(label_selector, field_selector)
+                await session.list()
             has_moved = await session.watch()
         except Gone:
             session.version = ""
@@ -57,36 +57,45 @@ class _Session(Generic[T]):
     """One collection and how far we have read it."""
 
     def __init__(
-        self, api: Api, resource: Resource, store: Store[T], namespace: str, query: list[tuple[str, str]]
+        self,
+        api: Api,
+        resource: Resource,
+        store: Store[T],
+        namespace: str,
+        label_selector: str,
+        field_selector: str,
     ) -> None:
         self._api = api
         self._resource = resource
         self._store = store
         self._namespace = namespace
-        self._query = query
+        self._selectors = label_selector, field_selector
         self.version = ""
 
-    async def list(self, label_selector: str, field_selector: str) -> None:
-        """Bring the store to a complete list."""
-        listing = await self._api.list(
-            self._resource, self._namespace, label_selector=label_selector, field_selector=field_selector
-        )
-        self._store.begin_list(listing.resource_version)
-        listed = set()
-        for number, item in enumerate(listing.items):
-            listed.add(key_of(item))
-            self._store.upsert(item)
-            if number % _PARSE_BATCH == _PARSE_BATCH - 1:
-                await asyncio.sleep(0)
+    async def list(self) -> None:
+        """Bring the store to a complete list, page by page: as a whole it would take ten times the store's memory."""
+        listed: set[Key] = set()
+        version = ""
+        labels, fields = self._selectors
+        pages = self._api.pages(self._resource, self._namespace, label_selector=labels, field_selector=fields)
+        async for page in pages:
+            if not listed:
+                self._store.begin_list(page.resource_version)
+            for number, item in enumerate(page.items):
+                listed.add(key_of(item))
+                self._store.upsert(item)
+                if number % _PARSE_BATCH == _PARSE_BATCH - 1:
+                    await asyncio.sleep(0)
+            version = page.resource_version
         self._store.finish_list(listed)
-        self.version = listing.resource_version
+        self.version = version
 
     async def watch(self) -> bool:
         """Read events until the server ends the watch; returns whether any came."""
         limits = self._api.limits
         seconds = random.randint(limits.watch_seconds_min, limits.watch_seconds_max)  # noqa: S311  # spread, not a secret
         query = [
-            *self._query,
+            *selecting(*self._selectors),
             ("watch", "1"),
             ("allowWatchBookmarks", "true"),
             ("resourceVersion", self.version),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from federation import names
@@ -104,7 +105,12 @@ def pinned_nodes(spec: Mapping[str, Any]) -> frozenset[str]:
 
 def _containers(spec: Mapping[str, Any]) -> frozenset[str]:
     kinds = ("containers", "initContainers", "ephemeralContainers")
-    return frozenset(container["name"] for kind in kinds for container in spec.get(kind) or [])
+    return _shared(tuple(container["name"] for kind in kinds for container in spec.get(kind) or []))
+
+
+@lru_cache(maxsize=1024)  # pods come in kinds, and a set is a tenth of what we keep of one
+def _shared(items: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(items)
 
 
 def _asking(text: str) -> Asking:
