@@ -13,7 +13,7 @@ from federation.kube.api import Api
 
 _LINE = re.compile(r"^apiserver_request_total\{([^}]*)\} (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
-_WRITES = ("POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION")
+WRITES = ("POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION")
 _TIMED = ("leases",)
 # Reviews are POSTs by form only: they ask, and leave nothing behind.
 _QUESTIONS = ("tokenreviews", "subjectaccessreviews", "selfsubjectreviews", "selfsubjectaccessreviews")
@@ -26,7 +26,7 @@ async def writes(apis: Iterable[Api]) -> Counter[str]:
     """Return the number of writes so far by kind (`PATCH pods/status`; a refused one as `PATCH pods/status 409`)."""
     counts: Counter[str] = Counter()
     for text in await asyncio.gather(*(_metrics(api) for api in apis)):
-        counts.update(_count(text, _WRITES))
+        counts.update(count(text, WRITES))
     return counts
 
 
@@ -34,7 +34,7 @@ async def reads(apis: Iterable[Api]) -> Counter[str]:
     """Return the number of GETs and lists so far, by kind."""
     counts: Counter[str] = Counter()
     for text in await asyncio.gather(*(_metrics(api) for api in apis)):
-        counts.update(_count(text, ("GET", "LIST")))
+        counts.update(count(text, ("GET", "LIST")))
     return counts
 
 
@@ -42,7 +42,7 @@ async def _metrics(api: Api) -> str:
     return (await api.request("GET", "/metrics", timeout_seconds=60)).body.decode()
 
 
-def _count(text: str, verbs: Iterable[str]) -> Counter[str]:
+def count(text: str, verbs: Iterable[str]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for match in _LINE.finditer(text):
         labels = dict(_LABEL.findall(match[1]))

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from federation.kube.resources import NAMESPACES, SERVICE_ACCOUNTS
-from lab.engines.engine import missing_parts
+from lab.engines.engine import kwok_program, missing_parts
 from lab.parts.federation import add_targets
 from lab.plan import DEFAULT_CLUSTERS, Component, EngineName, LabPlan, parse_clusters
 from lab.running import RunningLab, running
@@ -96,6 +96,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if missing.get("kube") and os.environ.get("ISTHMUS_TEST_REQUIRE_KUBE") == "1":
         raise pytest.UsageError(f"ISTHMUS_TEST_REQUIRE_KUBE is set, but {missing['kube']}")
     items[:] = [item for item in items if not missing.get(engines.get(item.nodeid, ""))]
+    if not kwok_program():
+        if os.environ.get("ISTHMUS_TEST_REQUIRE_KUBE") == "1":
+            raise pytest.UsageError("ISTHMUS_TEST_REQUIRE_KUBE is set, but there is no kwok (run: make kube)")
+        items[:] = [item for item in items if not item.get_closest_marker("kwok")]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -110,6 +114,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             if found := ENGINE_IN_NAME.search(report.nodeid):
                 ran[found[1]] += 1
                 passed[found[1]] += outcome == "passed"
+    if not kwok_program():
+        terminalreporter.write_line("fake nodes: left out: there is no kwok (run: make kube)")
     for engine in EngineName:
         if missing := missing_parts(engine):
             terminalreporter.write_line(f"engine {engine.value}: left out: {missing}")
