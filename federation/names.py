@@ -6,6 +6,7 @@ Admiralty cluster at the other end, keep working. Keys under `isthmus.dev/` are 
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 GROUP = "multicluster.admiralty.io"
 VERSION = "v1alpha1"
@@ -64,6 +65,7 @@ API_VERSION = f"{GROUP}/{VERSION}"
 _SHORT = 63  # a label value, a finalizer's name part
 _LONG = 253  # an object's name
 _HASH_LENGTH = 10
+_NAMES_KEPT = 4096  # names of targets are asked for at every look at every pod; far fewer targets than this exist
 
 
 def join_parts(limit: int, parts: Sequence[str], *, constant: Sequence[int] = (), optional: Sequence[int] = ()) -> str:
@@ -82,11 +84,13 @@ def join_parts(limit: int, parts: Sequence[str], *, constant: Sequence[int] = ()
     return joined[: limit - _HASH_LENGTH - 1].rstrip("-") + "-" + digest
 
 
+@lru_cache(maxsize=_NAMES_KEPT)
 def virtual_node_name(target_namespace: str, target_name: str) -> str:
     """Return the Node's name for a Target (or, with an empty namespace, a ClusterTarget)."""
     return join_parts(_LONG, ["admiralty", target_namespace, target_name], constant=[0], optional=[1])
 
 
+@lru_cache(maxsize=_NAMES_KEPT)
 def target_key(target_namespace: str, target_name: str) -> str:
     """Return a target's (with an empty namespace: a ClusterTarget's) name as one label value."""
     return join_parts(_SHORT, [target_namespace, target_name], optional=[0])

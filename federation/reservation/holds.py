@@ -40,6 +40,7 @@ class Holds:
 
     def __init__(self) -> None:
         self._by_uid: dict[str, Hold] = {}
+        self._by_name: dict[tuple[str, str], dict[str, Hold]] = {}
 
     def __len__(self) -> int:
         return len(self._by_uid)
@@ -49,17 +50,22 @@ class Holds:
         if older := self._by_uid.get(hold.pod_uid):
             older.end(Verdict.SUPERSEDED)
         self._by_uid[hold.pod_uid] = hold
+        self._by_name.setdefault((hold.namespace, hold.name), {})[hold.pod_uid] = hold
 
     def close(self, hold: Hold) -> bool:
         """Forget a hold; returns whether it was still the newest of its pod."""
         if self._by_uid.get(hold.pod_uid) is hold:
             del self._by_uid[hold.pod_uid]
+            alike = self._by_name[hold.namespace, hold.name]
+            del alike[hold.pod_uid]
+            if not alike:
+                del self._by_name[hold.namespace, hold.name]
             return True
         return False
 
     def of(self, namespace: str, name: str) -> list[Hold]:
         """Return the open holds of a pod name."""
-        return [hold for hold in self._by_uid.values() if (hold.namespace, hold.name) == (namespace, name)]
+        return list(self._by_name.get((namespace, name), {}).values())
 
     def has(self, pod_uid: str) -> bool:
         """Whether a pod is held."""
