@@ -14,6 +14,7 @@ from federation.controllers.connections import Connections
 from federation.controllers.experience import Experience
 from federation.controllers.feedback import Feedback
 from federation.controllers.placement import Placement
+from federation.controllers.proxies import proxy_store
 from federation.controllers.target_status import TargetStatus
 from federation.controllers.virtual_node import VirtualNodes
 from federation.kube.api import Api, connect
@@ -22,7 +23,7 @@ from federation.kube.store import Key, Store
 from federation.kube.watch import follow
 from federation.kube.workqueue import Workqueue
 from federation.model.chaperon import Chaperon
-from federation.model.pod import ProxyPod, parse_proxy
+from federation.model.pod import ProxyPod
 from federation.model.scheduling import SchedulingNode, parse_scheduling_node
 from federation.model.target import Target, parse_target
 from federation.settings import AgentSettings
@@ -65,7 +66,7 @@ class SourceRole:
 
     async def control(self, group: asyncio.TaskGroup) -> None:
         """Start the controllers of a source in `group`: connections to targets, placement and feedback of proxies."""
-        pods: Store[ProxyPod] = Store(parse_proxy, {"spread": lambda pod: [label for label, _ in pod.spread]})
+        pods = proxy_store()
         nodes: Store[SchedulingNode] = Store(parse_scheduling_node)
         virtual_nodes = VirtualNodes(
             api=self._api,

@@ -29,6 +29,7 @@ from federation.kube.watch import follow
 from federation.kube.workqueue import Workqueue
 from federation.model.chaperon import Chaperon
 from federation.model.pod import ProxyPod
+from federation.model.quantity import Amounts
 from federation.model.scheduling import SchedulingNode
 from federation.model.summary import Summary, parse_summary
 from federation.model.target import Target
@@ -38,6 +39,8 @@ from federation.names import SUMMARY_NAME
 LEASE_NAMESPACE = "kube-node-lease"
 _RENEW = timedelta(seconds=10)  # kubelet's; the node is taken for dead after 40 to 50 s of silence
 _LEASE_SECONDS = 40
+# What is held is counted anew so often at most: each count looks at every pod of a target.
+_RECOUNT_SECONDS = 0.1
 _TAKEN_SECONDS = 60.0  # between looks at a name that another Node has: somebody has to act first
 
 
@@ -98,7 +101,7 @@ class VirtualNodes:
 
         def on_chaperon(_: Key, old: Chaperon | None, new: Chaperon | None) -> None:
             if (old is not None and old.is_reserved) != (new is not None and new.is_reserved):
-                self.queue.add(name)
+                self.queue.add(name, after=_RECOUNT_SECONDS)
 
         self._served[name] = served
         connection.chaperons.subscribe(on_chaperon)
@@ -138,20 +141,26 @@ class VirtualNodes:
 
     def _view(self, served: _Served) -> VirtualNodeView:
         connection = served.connection
-        reserved = {
-            chaperon.parent_uid
-            for chaperon in connection.chaperons.values()
-            if chaperon.is_reserved or (chaperon.is_allowed and not chaperon.is_terminating)
-        }
         pulse = connection.pulse
         return VirtualNodeView(
             target=connection.target,
             health=Health(pulse.is_reachable, pulse.since, pulse.message),
             summary=served.summaries.get("", SUMMARY_NAME),
-            committed=committed(connection.target.node_name, self._pods.values(), reserved),
+            committed=self._committed(connection),
             kubelet=served.kubelet,
             kubelet_version=self._kubelet_version,
         )
+
+    def _committed(self, connection: Connection) -> Amounts:
+        """What is asked for by proxies that are bound there, and by those for which something is held there."""
+        held: dict[str, ProxyPod] = {}
+        for chaperon in connection.chaperons.values():
+            if chaperon.is_reserved or (chaperon.is_allowed and not chaperon.is_terminating):
+                proxy = self._pods.get(chaperon.parent_namespace, chaperon.parent_name)
+                if proxy is not None and proxy.uid == chaperon.parent_uid and not proxy.node_name:
+                    held[proxy.uid] = proxy
+        name = connection.target.node_name
+        return committed(name, [*self._pods.by("node", name), *held.values()], held)
 
     def _spread_labels(self, target: Target, labels: dict[str, str]) -> dict[str, str]:
         node = SchedulingNode(target.node_name, labels, (), False)
@@ -196,7 +205,7 @@ class VirtualNodes:
         """Delete a node whose Target is gone and whose proxies are, too."""
         if node is None or node.is_terminating or self._is_wanted(node.name) or not self._pods.is_fresh:
             return None
-        if any(pod.node_name == node.name for pod in self._pods.values()):
+        if self._pods.by("node", node.name):
             return _RENEW.total_seconds()
         with contextlib.suppress(NotFound):
             await self._api.delete(NODES, node.name, uid=node.uid)

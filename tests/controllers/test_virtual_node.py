@@ -11,15 +11,14 @@ import pytest
 
 from federation.clock import wall_clock
 from federation.controllers.connection import Connection
+from federation.controllers.proxies import proxy_store
 from federation.controllers.virtual_node import VirtualNodes
 from federation.decisions.virtual_node import GRACE
 from federation.kinds import CLUSTER_SUMMARIES, POD_CHAPERONS
 from federation.kube.api import Api, Manifest, connect
 from federation.kube.errors import NotFound
 from federation.kube.resources import CLUSTER_ROLE_BINDINGS, LEASES, NODES, PODS
-from federation.kube.store import Store
 from federation.kube.watch import follow
-from federation.model.pod import ProxyPod, parse_proxy
 from federation.model.summary import Summary
 from federation.model.target import parse_target
 from federation.model.virtual_node import KubeletAddress
@@ -88,7 +87,7 @@ async def world(source: Source) -> AsyncIterator[World]:
     """The agent's virtual node for `default/far`, served until the test ends; then its Target is gone."""
     await source.admin.create(CLUSTER_SUMMARIES, SUMMARY.manifest())
     async with await connect(source.kubeconfig("isthmus-agent")) as api:
-        pods: Store[ProxyPod] = Store(parse_proxy)
+        pods = proxy_store()
         state = State()
         nodes = VirtualNodes(
             api=api,
