@@ -122,9 +122,7 @@ class Api:
         """Return a whole collection; a page token that expires midway is Gone, and the caller's to start again."""
         items: list[Manifest] = []
         version = ""
-        async for page in self.pages(
-            resource, namespace, label_selector=label_selector, field_selector=field_selector
-        ):
+        async for page in self.pages(resource, namespace, label_selector=label_selector, field_selector=field_selector):
             items += page.items
             version = page.resource_version
         return Listing(items, version)

@@ -15,6 +15,7 @@ from federation.model.audit import (
     SeenPod,
 )
 from federation.model.chaperon import parse_chaperon
+from federation.model.kept import keep
 from federation.model.pod import ProxyPod, parse_proxy
 
 Manifest = dict[str, Any]
@@ -25,7 +26,7 @@ def parse_seen_chaperon(manifest: Manifest) -> SeenChaperon:
     metadata = manifest["metadata"]
     chaperon = parse_chaperon(manifest)
     return SeenChaperon(
-        replace(chaperon, status={"phase": chaperon.status.get("phase")}),
+        replace(chaperon, status_text=keep({"phase": chaperon.status.get("phase")})),
         (metadata.get("labels") or {}).get(names.TARGET, ""),
     )
 
@@ -88,7 +89,7 @@ def _finalizers(metadata: Manifest) -> tuple[str, ...]:
 def parse_seen_proxy(manifest: Manifest) -> ProxyPod | None:
     """Return the proxy without the manifest and the status, which an audit does not need; None for any other pod."""
     proxy = parse_proxy(manifest)
-    return None if proxy is None else replace(proxy, manifest=None, status={}, requests={})
+    return None if proxy is None else replace(proxy, manifest_text=b"", status_text=b"", requests={})
 
 
 def parse_marked_pod(manifest: Manifest) -> MarkedPod | None:
