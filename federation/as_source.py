@@ -17,12 +17,12 @@ from federation.controllers.placement import Placement
 from federation.controllers.proxies import proxy_store
 from federation.controllers.target_status import TargetStatus
 from federation.controllers.virtual_node import VirtualNodes
+from federation.controllers.waking import Waking
 from federation.kube.api import Api, connect
 from federation.kube.resources import NODES, PODS
 from federation.kube.store import Key, Store
 from federation.kube.watch import follow
 from federation.kube.workqueue import Workqueue
-from federation.model.chaperon import Chaperon
 from federation.model.pod import ProxyPod
 from federation.model.scheduling import SchedulingNode, parse_scheduling_node
 from federation.model.target import Target, parse_target
@@ -109,10 +109,7 @@ class SourceRole:
         connections.add = links.add
         experience.wake = places.add
 
-        def add(key: Key) -> None:
-            places.add(key)
-            statuses.add(key)
-
+        waking = Waking(places.add, statuses.add)
         status = TargetStatus(
             api=self._api,
             targets=[self._stores.targets, self._stores.cluster_targets],
@@ -124,7 +121,7 @@ class SourceRole:
 
         def on_connected(connection: Connection) -> None:
             experience.follow_target(connection)
-            _wake_by(connection, pods, add, told.add)
+            _wake_by(connection, pods, waking, told.add)
 
         connections.on_connected = on_connected
         for store in (self._stores.targets, self._stores.cluster_targets):
@@ -137,7 +134,7 @@ class SourceRole:
         group.create_task(follow(self._api, PODS, pods, label_selector=names.HAS_FINALIZER))
         group.create_task(follow(self._api, NODES, nodes, label_selector=_NODES))
         await self._read_first(pods, nodes, connections)
-        pods.subscribe(lambda key, old, new: add(key))
+        pods.subscribe(waking.on_pod)
 
         def on_node(key: Key, old: SchedulingNode | None, new: SchedulingNode | None) -> None:
             experience.on_node(key[1], old, new)
@@ -183,20 +180,12 @@ class SourceRole:
         return any(target.node_name == node_name for target in self._stores.all_targets())
 
 
-def _wake_by(
-    connection: Connection, pods: Store[ProxyPod], add: Callable[[Key], None], tell: Callable[[Key], None]
-) -> None:
+def _wake_by(connection: Connection, pods: Store[ProxyPod], waking: Waking, tell: Callable[[Key], None]) -> None:
     """Look at a proxy again whenever its chaperon in this target, or the target's pulse, changes."""
-
-    def on_chaperon(_: Key, old: Chaperon | None, new: Chaperon | None) -> None:
-        chaperon = new or old
-        if chaperon is not None and chaperon.parent_name:
-            add((chaperon.parent_namespace, chaperon.parent_name))
-
-    connection.chaperons.subscribe(on_chaperon)
+    connection.chaperons.subscribe(waking.on_chaperon)
 
     def on_change() -> None:
-        _add_all(pods, add, connection.target.namespace)
+        _add_all(pods, waking.both, connection.target.namespace)
         tell(connection.target.key)
 
     connection.on_change = on_change
