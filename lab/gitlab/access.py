@@ -1,6 +1,6 @@
 """Who is calling, and may they: personal access tokens by scope, job tokens by the job that is running. Pure.
 
-There is one user, root, who may do everything its token's scopes allow; roles are not modelled.
+A token may do what its scopes allow, within what its user may do (`roles`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from lab.gitlab import jobs
 from lab.gitlab.errors import InsufficientScope, Unauthorized
 from lab.gitlab.model import AccessToken, Job, Project
+from lab.gitlab.roles import Role, role_in
 from lab.gitlab.state import State
 
 READ_API = ("read_api", "api")
@@ -26,17 +27,30 @@ JOB_USER = "gitlab-ci-token"
 
 
 def require(state: State, headers: Mapping[str, str], scopes: tuple[str, ...]) -> AccessToken:
-    """The token in PRIVATE-TOKEN or Authorization: Bearer, if it has one of the scopes."""
-    value = headers.get("PRIVATE-TOKEN", "")
-    kind, _, credentials = headers.get("Authorization", "").partition(" ")
-    if not value and kind.lower() == "bearer":
-        value = credentials.strip()
-    token = state.tokens.get(value)
-    if token is None or token.is_revoked:
+    """The caller's token, if it has one of the scopes."""
+    token = find_token(state, headers)
+    if token is None:
         raise Unauthorized()
     if not token.scopes & set(scopes):
         raise InsufficientScope(scopes)
     return token
+
+
+def find_token(state: State, headers: Mapping[str, str]) -> AccessToken | None:
+    """The living token in PRIVATE-TOKEN or Authorization: Bearer."""
+    token = state.tokens.get(_token_value(headers))
+    return None if token is None or token.is_revoked else token
+
+
+def shows_token(headers: Mapping[str, str]) -> bool:
+    """Whether the caller shows a token, good or not."""
+    return bool(_token_value(headers))
+
+
+def _token_value(headers: Mapping[str, str]) -> str:
+    kind, _, credentials = headers.get("Authorization", "").partition(" ")
+    bearer = credentials.strip() if kind.lower() == "bearer" else ""
+    return headers.get("PRIVATE-TOKEN", "") or bearer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +61,20 @@ class Credentials:
     job: Job | None = None
 
     def may_pull_code(self, project: Project) -> bool:
-        return self._has("read_repository", "write_repository", "api") or self._is_job_of(project)
+        return self._has(project, "read_repository", "write_repository", "api") or self._is_job_of(project)
 
-    def may_push_code(self) -> bool:
-        return self._has("write_repository", "api")
+    def may_push_code(self, project: Project) -> bool:
+        return self._has(project, "write_repository", "api", least=Role.DEVELOPER)
 
     def may_pull_image(self, project: Project) -> bool:
-        return self._has("read_registry", "write_registry", "api") or self._is_job_of(project)
+        return self._has(project, "read_registry", "write_registry", "api") or self._is_job_of(project)
 
     def may_push_image(self, project: Project) -> bool:
-        return self._has("write_registry", "api") or self._is_job_of(project)
+        return self._has(project, "write_registry", "api", least=Role.DEVELOPER) or self._is_job_of(project)
 
-    def _has(self, *scopes: str) -> bool:
-        return self.token is not None and bool(self.token.scopes & set(scopes))
+    def _has(self, project: Project, *scopes: str, least: Role = Role.REPORTER) -> bool:
+        token = self.token
+        return token is not None and bool(token.scopes & set(scopes)) and role_in(token.user, project) >= least
 
     def _is_job_of(self, project: Project) -> bool:
         return self.job is not None and self.job.project is project

@@ -42,7 +42,7 @@ async def serve(request: web.Request) -> web.StreamResponse:
 
 
 def _may(credentials: Credentials, project: Project, is_push: bool) -> bool:
-    return credentials.may_push_code() if is_push else credentials.may_pull_code(project)
+    return credentials.may_push_code(project) if is_push else credentials.may_pull_code(project)
 
 
 async def _cgi(request: web.Request) -> CgiRequest:

@@ -1,4 +1,4 @@
-"""The things a GitLab holds: groups, projects, tokens, runners and their managers, pipelines and jobs.
+"""The things a GitLab holds: users, groups, projects, tokens, runners and their managers, pipelines and jobs.
 
 Plain mutable records; who may change what and when is decided in `runners`, `pipelines` and `jobs`, and JSON is made
 in `views`.
@@ -15,12 +15,21 @@ from lab.gitlab.states import JobStatus
 
 
 @dataclass(slots=True)
+class User:
+    id: int
+    username: str
+    name: str
+    is_admin: bool = False
+
+
+@dataclass(slots=True)
 class Group:
     id: int
     path: str
     full_path: str
     kind: str = "group"  # "user" for the namespace of a person
     parent: Group | None = None
+    members: dict[int, int] = field(default_factory=dict)  # user id -> access level
 
     @property
     def root(self) -> Group:
@@ -40,6 +49,7 @@ class Project:
     shared_runners_enabled: bool = True
     build_timeout_seconds: int = 3600
     variables: dict[str, Variable] = field(default_factory=dict)
+    members: dict[int, int] = field(default_factory=dict)  # user id -> access level
 
     @property
     def full_path(self) -> str:
@@ -53,13 +63,14 @@ class Project:
 
 @dataclass(slots=True)
 class AccessToken:
-    """A personal access token of the one user, root."""
+    """A personal access token: its scopes, within what its user may do."""
 
     id: int
     name: str
     value: str
     scopes: frozenset[str]
     created_at: datetime
+    user: User
     is_revoked: bool = False
 
 

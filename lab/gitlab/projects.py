@@ -1,11 +1,12 @@
-"""Groups, projects and access tokens: made, found, removed."""
+"""Users, groups, projects, memberships and access tokens: made, found, removed."""
 
 from __future__ import annotations
 
 import re
 
-from lab.gitlab.errors import Invalid, Missing
-from lab.gitlab.model import AccessToken, Group, Project
+from lab.gitlab.errors import Conflict, Invalid, Missing
+from lab.gitlab.model import AccessToken, Group, Project, User
+from lab.gitlab.roles import Role
 from lab.gitlab.state import State
 
 SCOPES = frozenset(
@@ -26,10 +27,34 @@ _PATH = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
 
 
 def create_root_namespace(state: State) -> Group:
-    """The personal namespace of root, where projects go that name no other."""
-    group = Group(state.number("namespace"), "root", "root", kind="user")
-    state.groups[group.id] = group
-    return group
+    """The administrator, root, with the personal namespace where its projects go that name no other."""
+    create_user(state, "root", "Administrator", is_admin=True)
+    return namespace_of(state, state.user("root"))
+
+
+def create_user(state: State, username: str, name: str = "", *, is_admin: bool = False) -> User:
+    """A user with a personal namespace; sees nothing but what it is a member of, unless an administrator."""
+    _check_path(username)
+    if any(user.username.lower() == username.lower() for user in state.users.values()):
+        raise Conflict("Username has already been taken")
+    user = User(state.number("user"), username, name or username, is_admin)
+    group = Group(state.number("namespace"), username, username, kind="user", members={user.id: Role.OWNER})
+    state.users[user.id], state.groups[group.id] = user, group
+    return user
+
+
+def namespace_of(state: State, user: User) -> Group:
+    """The user's personal namespace."""
+    return next(g for g in state.groups.values() if g.kind == "user" and g.path == user.username)
+
+
+def add_member(place: Project | Group, user: User, level: int) -> None:
+    """Gives the user a role in the project or group."""
+    if level not in tuple(Role)[1:]:
+        raise Missing("access_level does not have a valid value")
+    if user.id in place.members:
+        raise Conflict("Member already exists")
+    place.members[user.id] = Role(level)
 
 
 def create_group(state: State, path: str, parent: Group | None = None) -> Group:
@@ -67,12 +92,15 @@ def delete_project(state: State, project: Project) -> None:
             state.jobs.pop(job.id, None)
 
 
-def create_token(state: State, name: str, scopes: frozenset[str], value: str = "") -> AccessToken:
-    """A personal access token of root. `value` is only given for tokens fixed in the configuration."""
+def create_token(
+    state: State, name: str, scopes: frozenset[str], value: str = "", user: User | None = None
+) -> AccessToken:
+    """A personal access token, root's unless a user is named; `value` is for tokens fixed in the configuration."""
     unknown = sorted(scopes - SCOPES)
     if unknown or not scopes:
         raise Missing(f"scopes does not have a valid value: {', '.join(unknown) or 'empty'}")
-    token = AccessToken(state.number("token"), name, value or state.mint("glpat-"), scopes, state.clock())
+    owner = user or state.user("root")
+    token = AccessToken(state.number("token"), name, value or state.mint("glpat-"), scopes, state.clock(), owner)
     state.tokens[token.value] = token
     return token
 

@@ -15,6 +15,7 @@ from loguru import logger
 
 from lab.gitlab import (
     http_git,
+    http_graphql,
     http_pages,
     http_pipelines,
     http_projects,
@@ -26,6 +27,7 @@ from lab.gitlab import (
 )
 from lab.gitlab.ci.variables import Variable
 from lab.gitlab.errors import GitLabError
+from lab.gitlab.model import User
 from lab.gitlab.registry_tokens import Signer
 from lab.gitlab.repositories import Repositories
 from lab.gitlab.settings import Settings
@@ -39,6 +41,7 @@ ROUTES = (
     *http_runners_api.ROUTES,
     *http_projects.ROUTES,
     *http_pipelines.ROUTES,
+    *http_graphql.ROUTES,
     *http_registry_auth.ROUTES,
     *http_pages.ROUTES,
     *http_git.ROUTES,  # last: its paths would match anything
@@ -75,7 +78,9 @@ def build_shell(settings: Settings, url: str) -> Shell:
     projects.create_root_namespace(state)
     projects.create_token(state, "root", projects.SCOPES, settings.root_token.get_secret_value())
     for token in settings.tokens:
-        projects.create_token(state, token.name, token.scopes, token.token.get_secret_value())
+        projects.create_token(
+            state, token.name, token.scopes, token.token.get_secret_value(), _owner(state, token.user)
+        )
     key = settings.jwt_signing_key_file
     shell = Shell(
         state,
@@ -86,6 +91,12 @@ def build_shell(settings: Settings, url: str) -> Shell:
     )
     state.on_queue_change = shell.bell.ring
     return shell
+
+
+def _owner(state: State, username: str) -> User:
+    """The user of a token in the settings; a name that is new becomes a user who is no administrator."""
+    found = [user for user in state.users.values() if user.username == username]
+    return found[0] if found else projects.create_user(state, username)
 
 
 def build_app(shell: Shell) -> web.Application:

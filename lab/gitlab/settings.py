@@ -21,6 +21,7 @@ class TokenSettings(_Strict):
     name: str
     token: SecretStr
     scopes: frozenset[str]
+    user: str = "root"  # any other name is made a user who is no administrator
 
 
 class VariableSettings(_Strict):

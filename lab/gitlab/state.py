@@ -13,7 +13,7 @@ from datetime import datetime
 
 from lab.gitlab.ci.variables import Variable
 from lab.gitlab.errors import NotFound
-from lab.gitlab.model import AccessToken, Group, Job, Pipeline, Project, Runner
+from lab.gitlab.model import AccessToken, Group, Job, Pipeline, Project, Runner, User
 
 ROOT_USER_ID = 1
 
@@ -35,6 +35,7 @@ class State:
     site: Site
     clock: Callable[[], datetime]
     mint: Callable[[str], str]
+    users: dict[int, User] = field(default_factory=dict)
     groups: dict[int, Group] = field(default_factory=dict)
     projects: dict[int, Project] = field(default_factory=dict)
     tokens: dict[str, AccessToken] = field(default_factory=dict)
@@ -47,6 +48,13 @@ class State:
     def number(self, kind: str) -> int:
         """The next id of its kind, from 1."""
         return next(self._numbers.setdefault(kind, itertools.count(1)))
+
+    def user(self, id_or_name: str) -> User:
+        """A user by number or name."""
+        for user in self.users.values():
+            if id_or_name in (str(user.id), user.username):
+                return user
+        raise NotFound("User")
 
     def project(self, id_or_path: str) -> Project:
         """A project by number or full path; the case of a path does not matter, as in GitLab."""

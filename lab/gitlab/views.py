@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from lab.gitlab.matching import ONLINE_WITHIN, STALE_AFTER
-from lab.gitlab.model import AccessToken, Commit, Group, Job, Pipeline, Project, Runner, RunnerManager
+from lab.gitlab.model import AccessToken, Commit, Group, Job, Pipeline, Project, Runner, RunnerManager, User
 from lab.gitlab.predefined import slug
 from lab.gitlab.progress import status_of
 from lab.gitlab.state import ROOT_USER_ID, Site, State
@@ -14,6 +14,12 @@ from lab.gitlab.states import WITH_RUNNER
 
 Json = dict[str, object]
 USER: Json = {"id": ROOT_USER_ID, "username": "root", "name": "Administrator", "state": "active", "is_admin": True}
+
+
+def user_view(user: User, details: bool = False) -> Json:
+    """The short form of lists and creators; with `details` that of GET /user."""
+    view: Json = {"id": user.id, "username": user.username, "name": user.name, "state": "active"}
+    return {**view, "is_admin": user.is_admin} if details else view
 
 
 def moment(value: datetime | None) -> str | None:
@@ -72,7 +78,7 @@ def token_view(token: AccessToken) -> Json:
         "id": token.id,
         "name": token.name,
         "scopes": sorted(token.scopes),
-        "user_id": ROOT_USER_ID,
+        "user_id": token.user.id,
         "active": not token.is_revoked,
         "revoked": token.is_revoked,
         "created_at": moment(token.created_at),
