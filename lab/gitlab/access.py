@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lab.gitlab import jobs
-from lab.gitlab.errors import InsufficientScope, Unauthorized
+from lab.gitlab.errors import DeadToken, InsufficientScope, Unauthorized
 from lab.gitlab.model import AccessToken, Job, Project
 from lab.gitlab.roles import Role, role_in
 from lab.gitlab.state import State
@@ -28,9 +28,13 @@ JOB_USER = "gitlab-ci-token"
 
 def require(state: State, headers: Mapping[str, str], scopes: tuple[str, ...]) -> AccessToken:
     """The caller's token, if it has one of the scopes."""
-    token = find_token(state, headers)
+    token = state.tokens.get(_token_value(headers))
     if token is None:
         raise Unauthorized()
+    if token.is_revoked:
+        raise DeadToken("Token was revoked. You have to re-authorize from the user.")
+    if token.has_expired(state.clock()):
+        raise DeadToken("Token is expired. You can either do re-authorization or token refresh.")
     if not token.scopes & set(scopes):
         raise InsufficientScope(scopes)
     return token
@@ -39,7 +43,11 @@ def require(state: State, headers: Mapping[str, str], scopes: tuple[str, ...]) -
 def find_token(state: State, headers: Mapping[str, str]) -> AccessToken | None:
     """The living token in PRIVATE-TOKEN or Authorization: Bearer."""
     token = state.tokens.get(_token_value(headers))
-    return None if token is None or token.is_revoked else token
+    return token if token is not None and _lives(state, token) else None
+
+
+def _lives(state: State, token: AccessToken) -> bool:
+    return not token.is_revoked and not token.has_expired(state.clock())
 
 
 def shows_token(headers: Mapping[str, str]) -> bool:
@@ -93,4 +101,4 @@ def basic_credentials(state: State, authorization: str) -> Credentials | None:
         job = jobs.by_token(state, password)
         return Credentials(job=job) if job else None
     token = state.tokens.get(password)
-    return Credentials(token=token) if token and not token.is_revoked else None
+    return Credentials(token=token) if token and _lives(state, token) else None

@@ -30,6 +30,14 @@ class Unauthorized(GitLabError):
         super().__init__("401 Unauthorized")
 
 
+class DeadToken(Unauthorized):
+    """A token that was good once; OAuth's body shape, as GitLab answers it."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__()
+        self.body = {"error": "invalid_token", "error_description": description}
+
+
 class Forbidden(GitLabError):
     status = 403
 

@@ -137,7 +137,7 @@ def _project_jobs(project: Project, info: Info, **asked: Any) -> Values | None:
         return None
     found = (job for job in asking.state.jobs.values() if job.project is project)
     if asked.get("withArtifacts"):
-        found = (job for job in found if job.artifact_bytes is not None)
+        found = (job for job in found if job.artifacts)
     return _connection(_with_status(found, asked), asking.state, asked)
 
 

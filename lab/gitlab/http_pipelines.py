@@ -1,4 +1,4 @@
-"""REST for pipelines and jobs: listed, read, started, canceled, retried, played; traces, artifacts and CI lint."""
+"""REST for pipelines and jobs: listed, read, started, canceled, retried, played; traces and CI lint."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from lab.gitlab import access, jobs, pipelines
+from lab.gitlab import access, artifacts, jobs, pipelines
 from lab.gitlab.ci.spec import JobSpec
 from lab.gitlab.ci.variables import Variable
-from lab.gitlab.errors import Invalid, Missing, NotFound
-from lab.gitlab.http_projects import in_project
+from lab.gitlab.errors import Invalid, Missing, NotFound, Unauthorized
 from lab.gitlab.model import Commit, Job, Pipeline, Project
-from lab.gitlab.paging import keyset_page, page
+from lab.gitlab.paging import Keyset, page
 from lab.gitlab.progress import status_of
-from lab.gitlab.shell import Parameters, number_of, parameters, project_of, shell_of
+from lab.gitlab.roles import Role
+from lab.gitlab.shell import Parameters, in_project, job_of, number_of, parameters, project_of, shell_of
 from lab.gitlab.states import JobStatus
 from lab.gitlab.views import job_view, pipeline_view
 
@@ -23,26 +23,25 @@ def _scopes(asked: Parameters) -> set[str]:
     scopes = set(asked.words("scope") or ())
     unknown = scopes - set(JobStatus)
     if unknown:
-        raise Missing(f"scope does not have a valid value: {', '.join(sorted(unknown))}")
+        raise Missing("scope does not have a valid value")
     return scopes
 
 
 async def list_jobs(request: web.Request) -> web.Response:
-    """Newest first; no totals, as in GitLab; keyset paging on demand."""
+    """Newest first, earlier attempts too; no totals, as in GitLab; keyset pages on demand."""
     project, asked, state = project_of(request), await parameters(request), shell_of(request).state
     scopes = _scopes(asked)
     chosen = [
         job
         for job in sorted(state.jobs.values(), key=lambda job: -job.id)
-        if job.project is project and not job.is_retried and (not scopes or job.status in scopes)
+        if job.project is project and (not scopes or job.status in scopes)
     ]
-    if asked.text("pagination") == "keyset":
-        return keyset_page(request, chosen, lambda job: job_view(state, job), lambda job: job.id)
-    return page(request, chosen, lambda job: job_view(state, job), with_total=False)
+    by_id: Keyset[Job] = Keyset("Ci::Build", lambda job: job.id)
+    return page(request, chosen, lambda job: job_view(state, job), with_total=False, keyset=by_id)
 
 
 async def list_pipeline_jobs(request: web.Request) -> web.Response:
-    pipeline, state = _pipeline(request, access.READ_API), shell_of(request).state
+    pipeline, state = _pipeline(request), shell_of(request).state
     asked = await parameters(request)
     scopes = _scopes(asked)
     found = pipeline.jobs if asked.boolean("include_retried") else pipeline.current_jobs
@@ -50,13 +49,8 @@ async def list_pipeline_jobs(request: web.Request) -> web.Response:
     return page(request, chosen, lambda job: job_view(state, job))
 
 
-def _job(request: web.Request, scopes: tuple[str, ...]) -> Job:
-    project = project_of(request, scopes)
-    return shell_of(request).state.job(project, number_of(request, "job"))
-
-
 async def get_job(request: web.Request) -> web.Response:
-    return _job_response(request, _job(request, access.READ_API), HTTPStatus.OK)
+    return _job_response(request, job_of(request), HTTPStatus.OK)
 
 
 def _job_response(request: web.Request, job: Job, status: HTTPStatus = HTTPStatus.CREATED) -> web.Response:
@@ -64,36 +58,38 @@ def _job_response(request: web.Request, job: Job, status: HTTPStatus = HTTPStatu
 
 
 async def get_trace(request: web.Request) -> web.Response:
-    trace = bytes(_job(request, access.READ_API).trace)
+    trace = bytes(job_of(request).trace)
     return web.Response(body=trace, content_type="text/plain", charset="utf-8")
 
 
-async def get_artifacts(request: web.Request) -> web.StreamResponse:
-    job = _job(request, access.READ_API)
-    if job.artifact_bytes is None:
-        raise NotFound()
-    path = shell_of(request).artifact_path(job.id)
-    return web.FileResponse(path, headers={"Content-Type": "application/zip"})
+async def get_own_job(request: web.Request) -> web.Response:
+    """The job whose token is shown."""
+    state = shell_of(request).state
+    job = jobs.by_token(state, request.headers.get("JOB-TOKEN", ""))
+    if job is None:
+        raise NotFound("Job") if access.find_token(state, request.headers) else Unauthorized()
+    return _job_response(request, job, HTTPStatus.OK)
 
 
 async def cancel_job(request: web.Request) -> web.Response:
-    job, asked = _job(request, access.API), await parameters(request)
-    jobs.cancel(shell_of(request).state, job, force=asked.boolean("force") is True)
+    force = (await parameters(request)).boolean("force") is True
+    job = job_of(request, access.API, Role.MAINTAINER if force else Role.DEVELOPER)
+    jobs.cancel(shell_of(request).state, job, force=force)
     return _job_response(request, job)
 
 
 async def retry_job(request: web.Request) -> web.Response:
-    return _job_response(request, jobs.retry(shell_of(request).state, _job(request, access.API)))
+    return _job_response(request, jobs.retry(shell_of(request).state, job_of(request, access.API, Role.DEVELOPER)))
 
 
 async def play_job(request: web.Request) -> web.Response:
-    job = _job(request, access.API)
+    job = job_of(request, access.API, Role.DEVELOPER)
     jobs.play(shell_of(request).state, job)
     return _job_response(request, job, HTTPStatus.OK)
 
 
-def _pipeline(request: web.Request, scopes: tuple[str, ...]) -> Pipeline:
-    project = project_of(request, scopes)
+def _pipeline(request: web.Request, scopes: tuple[str, ...] = access.READ_API, least: Role = Role.REPORTER) -> Pipeline:
+    project = project_of(request, scopes, least)
     return shell_of(request).state.pipeline(project, number_of(request, "pipeline"))
 
 
@@ -106,34 +102,36 @@ async def list_pipelines(request: web.Request) -> web.Response:
 
 
 async def get_pipeline(request: web.Request) -> web.Response:
-    pipeline = _pipeline(request, access.READ_API)
+    pipeline = _pipeline(request)
     return web.json_response(pipeline_view(shell_of(request).state.site, pipeline))
 
 
 async def cancel_pipeline(request: web.Request) -> web.Response:
-    pipeline = _pipeline(request, access.API)
+    pipeline = _pipeline(request, access.API, Role.DEVELOPER)
     pipelines.cancel(shell_of(request).state, pipeline)
     return web.json_response(pipeline_view(shell_of(request).state.site, pipeline))
 
 
 async def retry_pipeline(request: web.Request) -> web.Response:
-    pipeline = _pipeline(request, access.API)
+    pipeline = _pipeline(request, access.API, Role.DEVELOPER)
     pipelines.retry(shell_of(request).state, pipeline)
     return web.json_response(pipeline_view(shell_of(request).state.site, pipeline), status=HTTPStatus.CREATED)
 
 
 async def delete_pipeline(request: web.Request) -> web.Response:
-    pipeline, state = _pipeline(request, access.API), shell_of(request).state
+    pipeline, state = _pipeline(request, access.API, Role.OWNER), shell_of(request).state
     if status_of(pipeline) in ("running", "canceling"):
         pipelines.cancel(state, pipeline)
     del state.pipelines[pipeline.id]
     for job in pipeline.jobs:
+        artifacts.remove(state, job)
         state.jobs.pop(job.id, None)
     return web.Response(status=HTTPStatus.NO_CONTENT)
 
 
 async def create_pipeline(request: web.Request) -> web.Response:
-    project, shell, body = project_of(request, access.API), shell_of(request), await parameters(request)
+    project, shell = project_of(request, access.API, Role.DEVELOPER), shell_of(request)
+    body = await parameters(request)
     commit, is_tag = await _commit_at(request, project, body.required("ref"))
     trigger = pipelines.Trigger(body.text("ref"), is_tag, "api", _variables(body.values.get("variables")))
     text = await shell.repositories.ci_text(project.id, commit.sha)
@@ -203,10 +201,10 @@ def _lint_view(spec: JobSpec) -> dict[str, object]:
 
 
 ROUTES = [
+    web.get("/api/v4/job", get_own_job),
     web.get(in_project("/jobs"), list_jobs),
     web.get(in_project(r"/jobs/{job:\d+}"), get_job),
     web.get(in_project(r"/jobs/{job:\d+}/trace"), get_trace),
-    web.get(in_project(r"/jobs/{job:\d+}/artifacts"), get_artifacts),
     web.post(in_project(r"/jobs/{job:\d+}/cancel"), cancel_job),
     web.post(in_project(r"/jobs/{job:\d+}/retry"), retry_job),
     web.post(in_project(r"/jobs/{job:\d+}/play"), play_job),

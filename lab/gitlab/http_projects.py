@@ -1,4 +1,4 @@
-"""REST for the server itself, access tokens, groups, projects and their CI/CD variables."""
+"""REST for the server itself, groups, projects and their CI/CD variables, commits and branches."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from aiohttp import web
 
 from lab.gitlab import access, projects
 from lab.gitlab.ci.variables import Variable
-from lab.gitlab.errors import Invalid, NotFound
-from lab.gitlab.paging import page
+from lab.gitlab.errors import Forbidden, Invalid, NotFound
+from lab.gitlab.model import Project
+from lab.gitlab.paging import Keyset, page
 from lab.gitlab.predefined import REVISION, VERSION
-from lab.gitlab.shell import number_of, parameters, project_of, require, shell_of
-from lab.gitlab.state import ROOT_USER_ID
-from lab.gitlab.views import USER, commit_view, group_view, project_view, token_view
+from lab.gitlab.roles import Role, is_member, role_in
+from lab.gitlab.shell import group_of, in_project, parameters, project_of, require, shell_of
+from lab.gitlab.views import commit_view, group_view, project_view
 
 
 async def get_version(request: web.Request) -> web.Response:
@@ -27,82 +28,64 @@ async def get_metadata(request: web.Request) -> web.Response:
     return web.json_response({"version": VERSION, "revision": REVISION, "kas": kas, "enterprise": False})
 
 
-async def get_user(request: web.Request) -> web.Response:
-    require(request, access.READ_USER)
-    url = shell_of(request).state.site.url
-    return web.json_response({**USER, "email": "admin@example.com", "web_url": f"{url}/root"})
-
-
-async def get_own_token(request: web.Request) -> web.Response:
-    return web.json_response(token_view(require(request, access.ANY)))
-
-
-async def create_token(request: web.Request) -> web.Response:
-    require(request, access.API)
-    if number_of(request, "user") != ROOT_USER_ID:
-        raise NotFound("User")
-    state, body = shell_of(request).state, await parameters(request)
-    token = projects.create_token(state, body.required("name"), frozenset(body.words("scopes") or ()))
-    return web.json_response({**token_view(token), "token": token.value}, status=HTTPStatus.CREATED)
-
-
-async def list_tokens(request: web.Request) -> web.Response:
-    require(request, access.READ_API)
-    return page(request, list(shell_of(request).state.tokens.values()), token_view)
-
-
-async def revoke_token(request: web.Request) -> web.Response:
-    require(request, access.API)
-    wanted = number_of(request, "token")
-    for token in shell_of(request).state.tokens.values():
-        if token.id == wanted:
-            token.is_revoked = True
-            return web.Response(status=HTTPStatus.NO_CONTENT)
-    raise NotFound()
-
-
 async def list_groups(request: web.Request) -> web.Response:
-    require(request, access.READ_API)
-    found = [group for group in shell_of(request).state.groups.values() if group.kind == "group"]
+    user, state = require(request, access.READ_API).user, shell_of(request).state
+    found = [g for g in state.groups.values() if g.kind == "group" and role_in(user, g) >= Role.GUEST]
     return page(request, found, group_view)
 
 
 async def create_group(request: web.Request) -> web.Response:
-    require(request, access.API)
+    user = require(request, access.API).user
     state, body = shell_of(request).state, await parameters(request)
     parent = state.group(body.text("parent_id")) if body.text("parent_id") else None
+    if parent is not None and role_in(user, parent) < Role.MAINTAINER:
+        raise Forbidden()
+    body.required("name")
     group = projects.create_group(state, body.required("path"), parent)
+    projects.add_member(group, user, Role.OWNER)
     return web.json_response(group_view(group), status=HTTPStatus.CREATED)
 
 
 async def get_group(request: web.Request) -> web.Response:
-    require(request, access.READ_API)
-    return web.json_response(group_view(shell_of(request).state.group(request.match_info["group"])))
+    return web.json_response(group_view(group_of(request)))
 
 
 async def list_group_projects(request: web.Request) -> web.Response:
-    require(request, access.READ_API)
+    group, user = group_of(request), require(request, access.READ_API).user
     state, asked = shell_of(request).state, await parameters(request)
-    group = state.group(request.match_info["group"])
     below = f"{group.full_path}/"
     deep = asked.boolean("include_subgroups")
-    found = [p for p in state.projects.values() if p.group is group or (deep and p.full_path.startswith(below))]
+    found = [
+        project
+        for project in state.projects.values()
+        if (project.group is group or (deep and project.full_path.startswith(below)))
+        and role_in(user, project) >= Role.GUEST
+    ]
     return page(request, found, lambda project: project_view(state.site, project))
 
 
 async def list_projects(request: web.Request) -> web.Response:
-    require(request, access.READ_API)
+    """Newest first; those the caller may see, or with `membership` those that are the caller's own."""
+    user = require(request, access.READ_API).user
     state, asked = shell_of(request).state, await parameters(request)
-    search = asked.text("search").lower()
-    found = [p for p in state.projects.values() if search in p.full_path.lower()]
-    return page(request, found[::-1], lambda project: project_view(state.site, project))
+    search, own = asked.text("search").lower(), asked.boolean("membership")
+    found = [
+        project
+        for project in sorted(state.projects.values(), key=lambda project: -project.id)
+        if search in project.full_path.lower()
+        and (is_member(user, project) if own else role_in(user, project) >= Role.GUEST)
+    ]
+    by_id: Keyset[Project] = Keyset("Project", lambda project: project.id, is_order_needed=True, cursor_name="id_after")
+    return page(request, found, lambda project: project_view(state.site, project), keyset=by_id)
 
 
 async def create_project(request: web.Request) -> web.Response:
-    require(request, access.API)
-    shell, body = shell_of(request), await parameters(request)
+    user, shell, body = require(request, access.API).user, shell_of(request), await parameters(request)
     path, name, namespace = body.text("path"), body.text("name"), body.number("namespace_id")
-    project = projects.create_project(shell.state, path, name, namespace)
+    place = shell.state.groups.get(namespace) if namespace else projects.namespace_of(shell.state, user)
+    if place is None or role_in(user, place) < Role.MAINTAINER:
+        raise Invalid({"namespace": ["is not valid"]})
+    project = projects.create_project(shell.state, path, name, place.id)
     project.visibility = body.text("visibility", project.visibility)
     project.default_branch = body.text("default_branch", project.default_branch)
     await shell.repositories.create(project.id, project.default_branch)
@@ -110,11 +93,13 @@ async def create_project(request: web.Request) -> web.Response:
 
 
 async def get_project(request: web.Request) -> web.Response:
-    return web.json_response(project_view(shell_of(request).state.site, project_of(request)))
+    return web.json_response(project_view(shell_of(request).state.site, project_of(request, least=Role.GUEST)))
 
 
 async def update_project(request: web.Request) -> web.Response:
-    project, body = project_of(request, access.API), await parameters(request)
+    project, body = project_of(request, access.API, Role.MAINTAINER), await parameters(request)
+    keep = body.boolean("keep_latest_artifact")
+    project.keep_latest_artifact = project.keep_latest_artifact if keep is None else keep
     shared, timeout = body.boolean("shared_runners_enabled"), body.number("build_timeout")
     project.shared_runners_enabled = project.shared_runners_enabled if shared is None else shared
     project.build_timeout_seconds = timeout or project.build_timeout_seconds
@@ -125,7 +110,7 @@ async def update_project(request: web.Request) -> web.Response:
 
 
 async def delete_project(request: web.Request) -> web.Response:
-    project, shell = project_of(request, access.API), shell_of(request)
+    project, shell = project_of(request, access.API, Role.OWNER), shell_of(request)
     projects.delete_project(shell.state, project)
     shell.repositories.delete(project.id)
     return web.json_response({"message": "202 Accepted"}, status=HTTPStatus.ACCEPTED)
@@ -144,11 +129,11 @@ def _variable_view(variable: Variable) -> dict[str, object]:
 
 
 async def list_variables(request: web.Request) -> web.Response:
-    return page(request, list(project_of(request, access.API).variables.values()), _variable_view)
+    return page(request, list(project_of(request, access.READ_API, Role.MAINTAINER).variables.values()), _variable_view)
 
 
 async def create_variable(request: web.Request) -> web.Response:
-    project, body = project_of(request, access.API), await parameters(request)
+    project, body = project_of(request, access.API, Role.MAINTAINER), await parameters(request)
     key = body.required("key")
     if key in project.variables:
         raise Invalid({"key": [f"({key}) has already been taken"]})
@@ -190,19 +175,9 @@ async def list_branches(request: web.Request) -> web.Response:
     return page(request, names, view)
 
 
-def in_project(path: str) -> str:
-    """The path of a route below one project, by number or encoded path."""
-    return f"/api/v4/projects/{{project}}{path}"
-
-
 ROUTES = [
     web.get("/api/v4/version", get_version),
     web.get("/api/v4/metadata", get_metadata),
-    web.get("/api/v4/user", get_user),
-    web.get("/api/v4/personal_access_tokens", list_tokens),
-    web.get("/api/v4/personal_access_tokens/self", get_own_token),
-    web.delete(r"/api/v4/personal_access_tokens/{token:\d+}", revoke_token),
-    web.post(r"/api/v4/users/{user:\d+}/personal_access_tokens", create_token),
     web.get("/api/v4/groups", list_groups),
     web.post("/api/v4/groups", create_group),
     web.get("/api/v4/groups/{group}", get_group),

@@ -14,10 +14,11 @@ from http import HTTPStatus
 from aiohttp import web
 
 from lab.gitlab import jobs, matching, runners
-from lab.gitlab.errors import GitLabError, Invalid, NotFound
+from lab.gitlab.errors import GitLabError, Missing
 from lab.gitlab.model import Job
 from lab.gitlab.payload import job_payload
 from lab.gitlab.shell import Parameters, Shell, number_of, parameters, shell_of
+from lab.gitlab.views import runner_token_view
 
 TRACE_INTERVAL_SECONDS = 3  # what GitLab asks for while somebody watches the job; as recorded
 _CONTENT_RANGE = re.compile(r"^(\d+)-(\d*)$")
@@ -35,7 +36,7 @@ async def verify(request: web.Request) -> web.Response:
     state, body = shell_of(request).state, await parameters(request)
     runner = runners.by_token(state, body.required("token"))
     runners.heartbeat(state, runner, body.text("system_id"), body.hash("info"))
-    return web.json_response({"id": runner.id, "token": runner.token, "token_expires_at": None})
+    return web.json_response({"id": runner.id, **runner_token_view(runner)})
 
 
 async def request_job(request: web.Request) -> web.Response:
@@ -96,7 +97,7 @@ async def append_trace(request: web.Request) -> web.Response:
     content_range = request.headers.get("Content-Range", "")
     match = _CONTENT_RANGE.match(content_range)
     if match is None:
-        raise Invalid("400 Bad request - Missing header Content-Range")
+        raise Missing("400 Missing header Content-Range")
     data = await request.read()
     accepted = jobs.append_trace(job, int(match[1]), data)
     headers = {**_job_headers(job), "Range": f"0-{len(job.trace)}"}
@@ -121,8 +122,9 @@ async def delete_manager(request: web.Request) -> web.Response:
 
 async def reset_own_token(request: web.Request) -> web.Response:
     state, body = shell_of(request).state, await parameters(request)
-    token = runners.reset_token(state, runners.by_token(state, body.required("token")))
-    return web.json_response({"token": token, "token_expires_at": None}, status=HTTPStatus.CREATED)
+    runner = runners.by_token(state, body.required("token"))
+    runners.reset_token(state, runner)
+    return web.json_response(runner_token_view(runner), status=HTTPStatus.CREATED)
 
 
 async def discover_router(request: web.Request) -> web.Response:
@@ -131,38 +133,6 @@ async def discover_router(request: web.Request) -> web.Response:
 
 async def register_legacy(request: web.Request) -> web.Response:
     raise GoneForGood("410 Gone - registration tokens are not supported; create the runner with POST /user/runners")
-
-
-async def upload_artifacts(request: web.Request) -> web.Response:
-    shell = shell_of(request)
-    job = jobs.authenticate(shell.state, number_of(request, "job"), request.headers.get("JOB-TOKEN", ""))
-    reader = await request.multipart()
-    async for part in reader:
-        if getattr(part, "name", None) != "file":
-            continue
-        path = shell.artifact_path(job.id)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        data = bytes(await part.read())  # type: ignore[union-attr] # a part named file is no nested multipart
-        path.write_bytes(data)
-        job.artifact_name, job.artifact_bytes = getattr(part, "filename", None) or "artifacts.zip", len(data)
-        return web.json_response({"id": job.id, "size": len(data)}, status=HTTPStatus.CREATED)
-    raise Invalid("400 Bad request - file is missing")
-
-
-async def authorize_upload(request: web.Request) -> web.Response:
-    token = request.headers.get("JOB-TOKEN", "")
-    jobs.authenticate(shell_of(request).state, number_of(request, "job"), token)
-    return web.json_response({"TempPath": ""})
-
-
-async def download_artifacts(request: web.Request) -> web.StreamResponse:
-    """For a job in hand of the same project, with its own token."""
-    shell = shell_of(request)
-    asking = jobs.by_token(shell.state, request.headers.get("JOB-TOKEN") or request.query.get("token", ""))
-    wanted = shell.state.jobs.get(number_of(request, "job"))
-    if asking is None or wanted is None or wanted.project is not asking.project or wanted.artifact_bytes is None:
-        raise NotFound()
-    return web.FileResponse(shell.artifact_path(wanted.id), headers={"Content-Type": "application/zip"})
 
 
 ROUTES = [
@@ -175,7 +145,4 @@ ROUTES = [
     web.post("/api/v4/jobs/request", request_job),
     web.put(r"/api/v4/jobs/{job:\d+}", update_job),
     web.patch(r"/api/v4/jobs/{job:\d+}/trace", append_trace),
-    web.post(r"/api/v4/jobs/{job:\d+}/artifacts/authorize", authorize_upload),
-    web.post(r"/api/v4/jobs/{job:\d+}/artifacts", upload_artifacts),
-    web.get(r"/api/v4/jobs/{job:\d+}/artifacts", download_artifacts),
 ]

@@ -12,16 +12,17 @@ import zlib
 from dataclasses import dataclass
 from datetime import timedelta
 
-from lab.gitlab import matching, progress, runners
-from lab.gitlab.ci.keywords import FAILURE_REASONS
+from lab.gitlab import artifacts, matching, progress, runners
+from lab.gitlab.ci.keywords import FAILURE_REASONS, covered_reasons
 from lab.gitlab.ci.spec import JobSpec
 from lab.gitlab.errors import Conflict, Forbidden, GitLabError, Invalid, NotFound
-from lab.gitlab.model import Job, Pipeline
+from lab.gitlab.model import Job, Pipeline, Runner
 from lab.gitlab.state import State
 from lab.gitlab.states import FINISHED, WITH_RUNNER, JobEvent, JobStatus
 
 ACKNOWLEDGE_WITHIN = timedelta(minutes=2)  # GitLab's RUNNER_ACK_QUEUE_EXPIRY_TIME
-SILENT_AT_MOST = timedelta(hours=1)  # running without a word for so long: given up by GitLab's stuck-jobs worker
+SILENT_AT_MOST = timedelta(minutes=30)  # with a runner that says nothing for so long: given up
+OVER_TIMEOUT_AT_MOST = timedelta(minutes=15)  # beyond the job's timeout, which its runner should have enforced
 UNMATCHED_AT_MOST = timedelta(hours=1)  # pending without an online runner that matches
 MATCHED_AT_MOST = timedelta(hours=24)  # pending although a runner matches
 TRACE_BYTES_MAX = 100 * 1024 * 1024  # GitLab's default limit; the trace is in memory here
@@ -54,10 +55,9 @@ def request(state: State, token: str, system_id: str, info: dict[str, object]) -
     """The oldest job this runner may take, now its own; None when there is none or the runner is paused."""
     runner = runners.by_token(state, token)
     manager = runners.heartbeat(state, runner, system_id, info)
-    queue = matching.queue_of(runner, state.jobs.values())
-    if not queue:
+    job = _next(state, runner)
+    if job is None:
         return None
-    job = queue[0]
     job.runner, job.manager, job.assigned_at = runner, manager, state.clock()
     limits = [job.spec.timeout_seconds or job.project.build_timeout_seconds, runner.maximum_timeout_seconds]
     job.timeout_seconds = min(limit for limit in limits if limit)
@@ -66,6 +66,15 @@ def request(state: State, token: str, system_id: str, info: dict[str, object]) -
     if not (state.site.two_phase_commit and acknowledges):
         progress.move(state, job, JobEvent.RUN)
     return job
+
+
+def _next(state: State, runner: Runner) -> Job | None:
+    """The oldest job for the runner; one whose artifacts to work with are gone fails instead."""
+    for job in matching.queue_of(runner, state.jobs.values()):
+        if not artifacts.is_missing_any(state, job):
+            return job
+        drop(state, job, "missing_dependency_failure")
+    return None
 
 
 def authenticate(state: State, job_id: int, token: str) -> Job:
@@ -148,7 +157,7 @@ def drop(state: State, job: Job, reason: str) -> None:
 def _wants_retry(job: Job) -> bool:
     attempts = sum(other.spec.name == job.spec.name for other in job.pipeline.jobs)
     wanted = job.spec.retry
-    return attempts <= wanted.attempts_max and bool({"always", job.failure_reason} & set(wanted.when))
+    return attempts <= wanted.attempts_max and bool({"always", job.failure_reason} & covered_reasons(wanted.when))
 
 
 def cancel(state: State, job: Job, force: bool = False, advance: bool = True) -> None:
@@ -189,8 +198,17 @@ def expire(state: State) -> None:
     for job in list(state.jobs.values()):
         if job.status == JobStatus.PENDING:
             _expire_pending(state, job)
-        elif job.status in WITH_RUNNER and state.clock() - (job.contacted_at or job.created_at) > SILENT_AT_MOST:
-            drop(state, job, "stuck_or_timeout_failure")
+        elif job.status in WITH_RUNNER:
+            _expire_held(state, job)
+
+
+def _expire_held(state: State, job: Job) -> None:
+    now = state.clock()
+    timeout = timedelta(seconds=job.timeout_seconds) + OVER_TIMEOUT_AT_MOST
+    if job.started_at is not None and now - job.started_at > timeout:
+        drop(state, job, f"server_timeout_{job.status}")
+    elif now - (job.contacted_at or job.created_at) > SILENT_AT_MOST:
+        drop(state, job, f"no_updates_{job.status}")
 
 
 def _expire_pending(state: State, job: Job) -> None:

@@ -48,6 +48,7 @@ class Project:
     default_branch: str = "main"
     shared_runners_enabled: bool = True
     build_timeout_seconds: int = 3600
+    keep_latest_artifact: bool = True
     variables: dict[str, Variable] = field(default_factory=dict)
     members: dict[int, int] = field(default_factory=dict)  # user id -> access level
 
@@ -71,7 +72,12 @@ class AccessToken:
     scopes: frozenset[str]
     created_at: datetime
     user: User
+    expires_at: datetime | None = None
     is_revoked: bool = False
+
+    def has_expired(self, now: datetime) -> bool:
+        """Whether its last day is over."""
+        return self.expires_at is not None and self.expires_at <= now
 
 
 @dataclass(slots=True)
@@ -103,6 +109,7 @@ class Runner:
     group: Group | None = None
     project_ids: set[int] = field(default_factory=set)
     contacted_at: datetime | None = None
+    token_expires_at: datetime | None = None
     managers: dict[str, RunnerManager] = field(default_factory=dict)
 
 
@@ -144,6 +151,17 @@ class Pipeline:
         return [job for job in self.jobs if not job.is_retried]
 
 
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One file that a job's runner has sent; a job has one of each type."""
+
+    file_type: str  # archive, junit, ...
+    file_format: str  # zip, gzip, raw
+    filename: str
+    size: int  # bytes
+    sha256: str
+
+
 @dataclass(slots=True)
 class Job:
     id: int
@@ -165,8 +183,9 @@ class Job:
     finished_at: datetime | None = None
     timeout_seconds: int = 0
     trace: bytearray = field(default_factory=bytearray)
-    artifact_name: str = ""
-    artifact_bytes: int | None = None
+    artifacts: dict[str, Artifact] = field(default_factory=dict)  # by file type
+    artifacts_expire_at: datetime | None = None  # stays when they are gone
+    erased_at: datetime | None = None
 
     @property
     def project(self) -> Project:

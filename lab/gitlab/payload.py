@@ -5,15 +5,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from lab.gitlab.artifacts import ARCHIVE, sources_of
 from lab.gitlab.ci.keywords import FAILURE_REASONS
 from lab.gitlab.ci.spec import Artifacts
 from lab.gitlab.ci.variables import Variable, as_values, expand, expanded
 from lab.gitlab.matching import is_protected
 from lab.gitlab.model import Job
 from lab.gitlab.predefined import instance_variables, job_variables, pipeline_variables, repository_url
-from lab.gitlab.progress import jobs_before
 from lab.gitlab.state import ROOT_USER_ID, Site
-from lab.gitlab.states import JobStatus
 
 Payload = dict[str, object]
 GIT_DEPTH_DEFAULT = 20  # ci_default_git_depth of a new project
@@ -55,7 +54,7 @@ def job_payload(site: Site, job: Job, time_in_queue_seconds: float = 0, queue_si
         "hooks": [],
         "image": None if image is None else {"name": image.name, "entrypoint": image.entrypoint, "ports": []},
         "services": [],
-        "artifacts": None if job.spec.artifacts is None else [_artifacts(job.spec.artifacts, values)],
+        "artifacts": _artifacts(job.spec.artifacts, values),
         "cache": [],
         "credentials": _credentials(site, job),
         "dependencies": _dependencies(job),
@@ -135,7 +134,26 @@ def _step(name: str, script: list[str], timeout: int, when: str, *, allow_failur
     return {"name": name, "script": script, "timeout": timeout, "when": when, "allow_failure": allow_failure}
 
 
-def _artifacts(artifacts: Artifacts, values: dict[str, str]) -> Payload:
+def _artifacts(artifacts: Artifacts | None, values: dict[str, str]) -> list[Payload] | None:
+    if artifacts is None:
+        return None
+    wanted = [_archive(artifacts, values)] if artifacts.paths or artifacts.untracked else []
+    return [*wanted, _junit(artifacts)] if artifacts.junit else wanted
+
+
+def _junit(artifacts: Artifacts) -> Payload:
+    """A report goes up whatever became of the job: failed tests are what it is for."""
+    return {
+        "name": "junit.xml",
+        "paths": list(artifacts.junit),
+        "when": "always",
+        "artifact_type": "junit",
+        "artifact_format": "gzip",
+        "expire_in": artifacts.expire_in or None,
+    }
+
+
+def _archive(artifacts: Artifacts, values: dict[str, str]) -> Payload:
     return {
         "name": expand(artifacts.name, values) or None,
         "untracked": artifacts.untracked,
@@ -161,17 +179,8 @@ def _dependencies(job: Job) -> list[Payload]:
             "id": other.id,
             "name": other.spec.name,
             "token": job.token,
-            "artifacts_file": {"filename": other.artifact_name, "size": other.artifact_bytes},
+            "artifacts_file": {"filename": archive.filename, "size": archive.size},
         }
-        for other in jobs_before(job.pipeline, job)
-        if other.artifact_bytes is not None and other.status != JobStatus.SKIPPED and _wants_artifacts(job, other)
+        for other in sources_of(job)
+        if (archive := other.artifacts.get(ARCHIVE)) is not None
     ]
-
-
-def _wants_artifacts(job: Job, other: Job) -> bool:
-    names = {other.spec.name, other.spec.group}
-    if job.spec.dependencies is not None:
-        return bool(names & set(job.spec.dependencies))
-    if job.spec.needs is not None:
-        return any(need.artifacts for need in job.spec.needs if need.job in names)
-    return True

@@ -89,6 +89,8 @@ def delete_project(state: State, project: Project) -> None:
     for pipeline in [p for p in state.pipelines.values() if p.project is project]:
         del state.pipelines[pipeline.id]
         for job in pipeline.jobs:
+            for file_type in job.artifacts:
+                state.on_artifact_gone(job.id, file_type)
             state.jobs.pop(job.id, None)
 
 

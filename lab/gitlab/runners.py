@@ -8,6 +8,7 @@ stuck.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from lab.gitlab.errors import Forbidden, Invalid, Missing, NotFound
 from lab.gitlab.matching import STALE_AFTER, queue_of
@@ -50,6 +51,7 @@ def create(
     )
     if project is not None:
         runner.project_ids.add(project.id)
+    runner.token_expires_at = _expiry(state)
     _apply(runner, settings)
     if not runner.tags and not runner.run_untagged:
         raise Invalid({"tags_list": ["can not be empty when runner is not allowed to pick untagged jobs"]})
@@ -86,25 +88,33 @@ def delete(state: State, runner: Runner) -> None:
 
 def reset_token(state: State, runner: Runner) -> str:
     """A new token; the old one stops working at once for requests (running jobs have their own)."""
-    runner.token = state.mint("glrt-")
+    runner.token, runner.token_expires_at = state.mint("glrt-"), _expiry(state)
     state.touch_queues([runner])
     return runner.token
 
 
+def _expiry(state: State) -> datetime | None:
+    lifetime = state.site.runner_token_lifetime
+    return None if lifetime is None else state.clock() + lifetime
+
+
+def is_expired(state: State, runner: Runner) -> bool:
+    """Whether the runner's token has outlived its time; only a reset gives it a new one."""
+    return runner.token_expires_at is not None and runner.token_expires_at <= state.clock()
+
+
 def by_token(state: State, token: str) -> Runner:
-    """The runner a token belongs to; Forbidden when it belongs to none."""
+    """The runner a token belongs to; Forbidden when it belongs to none, or has expired."""
     for runner in state.runners.values():
-        if token and runner.token == token:
+        if token and runner.token == token and not is_expired(state, runner):
             return runner
     raise Forbidden()
 
 
 def heartbeat(state: State, runner: Runner, system_id: str, info: dict[str, object]) -> RunnerManager:
-    """Notes the contact; makes the manager on first sight and forgets managers not seen for a week."""
+    """Notes the contact; makes the manager on first sight."""
     now = state.clock()
     runner.contacted_at = now
-    for old in [m for m in runner.managers.values() if now - m.contacted_at > STALE_AFTER]:
-        del runner.managers[old.system_id]
     system_id = system_id or LEGACY_SYSTEM_ID
     if system_id not in runner.managers:
         runner.managers[system_id] = RunnerManager(state.number("manager"), system_id, now, now)
@@ -112,6 +122,14 @@ def heartbeat(state: State, runner: Runner, system_id: str, info: dict[str, obje
     manager.contacted_at = now
     manager.info = info or manager.info
     return manager
+
+
+def forget_stale_managers(state: State) -> None:
+    """Takes away managers that were not seen for a week."""
+    now = state.clock()
+    for runner in state.runners.values():
+        for old in [m for m in runner.managers.values() if now - m.contacted_at > STALE_AFTER]:
+            del runner.managers[old.system_id]
 
 
 def delete_manager(runner: Runner, system_id: str) -> None:
@@ -128,7 +146,21 @@ def queue_size(state: State, runner: Runner) -> int:
 
 def assign(state: State, runner: Runner, project: Project) -> None:
     """Lets a project runner serve one more project; a locked one stays where it is."""
-    if runner.runner_type != "project_type" or runner.is_locked:
-        raise Forbidden("Runner is locked" if runner.is_locked else "Runner is not a project runner")
+    if runner.runner_type == "group_type":
+        raise Forbidden("Runner is a group runner")
+    if runner.is_locked:
+        raise Forbidden("Runner is locked")
+    if runner.runner_type != "project_type" or project.id in runner.project_ids:
+        raise Invalid({"base": ["Runner is already assigned or not a project runner"]})
     runner.project_ids.add(project.id)
+    state.touch_queues([runner])
+
+
+def unassign(state: State, runner: Runner, project: Project) -> None:
+    """Takes the runner from one of its projects."""
+    if runner.runner_type != "project_type" or project.id not in runner.project_ids:
+        raise NotFound("Runner")
+    if len(runner.project_ids) == 1:
+        raise Forbidden("Only one project associated with the runner. Please remove the runner instead")
+    runner.project_ids.remove(project.id)
     state.touch_queues([runner])

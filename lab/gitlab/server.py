@@ -7,13 +7,14 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 from aiohttp import web
 from loguru import logger
 
 from lab.gitlab import (
+    http_artifacts,
     http_git,
     http_graphql,
     http_pages,
@@ -22,8 +23,9 @@ from lab.gitlab import (
     http_registry_auth,
     http_runner,
     http_runners_api,
-    jobs,
+    http_users,
     projects,
+    workers,
 )
 from lab.gitlab.ci.variables import Variable
 from lab.gitlab.errors import GitLabError
@@ -35,11 +37,13 @@ from lab.gitlab.shell import SHELL, Shell
 from lab.gitlab.state import Site, State
 
 REQUEST_BYTES_MAX = 1024**3  # a push or an artifact; more is a mistake on a lab's machine
-EXPIRE_EVERY_SECONDS = 15  # GitLab's workers run hourly to minutely; the shortest limit they watch is two minutes
+SWEEP_EVERY_SECONDS = 15  # GitLab's workers run hourly to minutely; the shortest limit they watch is two minutes
 ROUTES = (
     *http_runner.ROUTES,
     *http_runners_api.ROUTES,
+    *http_users.ROUTES,
     *http_projects.ROUTES,
+    *http_artifacts.ROUTES,
     *http_pipelines.ROUTES,
     *http_graphql.ROUTES,
     *http_registry_auth.ROUTES,
@@ -66,15 +70,22 @@ async def speak_gitlab(request: web.Request, handler: _Next) -> web.StreamRespon
     return response
 
 
-def build_shell(settings: Settings, url: str) -> Shell:
+def build_shell(settings: Settings, url: str, clock: Callable[[], datetime]) -> Shell:
     """State, repositories and keys from the settings; `url` is how clients reach the server."""
     ca = settings.ca_file.read_text() if settings.ca_file else ""
     variables = [Variable("SSL_CERT_FILE", ca, file=True)] if ca else []
     variables += [
         Variable(v.key, v.value, public=not v.masked, masked=v.masked, file=v.file) for v in settings.variables
     ]
-    site = Site(url.rstrip("/"), settings.registry, settings.two_phase_commit, tuple(variables))
-    state = State(site, clock=lambda: datetime.now(UTC), mint=lambda prefix: prefix + secrets.token_urlsafe(15))
+    lifetime = settings.runner_token_lifetime_seconds
+    site = Site(
+        url.rstrip("/"),
+        settings.registry,
+        settings.two_phase_commit,
+        runner_token_lifetime=None if lifetime is None else timedelta(seconds=lifetime),
+        variables=tuple(variables),
+    )
+    state = State(site, clock=clock, mint=lambda prefix: prefix + secrets.token_urlsafe(15))
     projects.create_root_namespace(state)
     projects.create_token(state, "root", projects.SCOPES, settings.root_token.get_secret_value())
     for token in settings.tokens:
@@ -90,6 +101,7 @@ def build_shell(settings: Settings, url: str) -> Shell:
         Signer(key.read_bytes()) if key else None,
     )
     state.on_queue_change = shell.bell.ring
+    state.on_artifact_gone = shell.delete_artifact
     return shell
 
 
@@ -107,18 +119,23 @@ def build_app(shell: Shell) -> web.Application:
     return app
 
 
-async def _expire_for_ever(shell: Shell) -> None:
+async def _sweep_for_ever(shell: Shell) -> None:
     while True:
-        await asyncio.sleep(EXPIRE_EVERY_SECONDS)
-        jobs.expire(shell.state)
+        await asyncio.sleep(SWEEP_EVERY_SECONDS)
+        workers.sweep(shell.state)
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Shell]:
-    """A running server; the shell's `state.site.url` is its address. Held requests are dropped at the end."""
+async def serving(
+    settings: Settings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> AsyncIterator[Shell]:
+    """A running server; the shell's `state.site.url` is its address. Held requests are dropped at the end.
+
+    All of GitLab's time limits go by `clock` (UTC, aware); only a held request is held for real seconds.
+    """
     listener = socket.create_server(("127.0.0.1", settings.port))
     port = listener.getsockname()[1]
-    shell = build_shell(settings, settings.external_url or f"http://127.0.0.1:{port}")
+    shell = build_shell(settings, settings.external_url or f"http://127.0.0.1:{port}", clock)
     runner = web.AppRunner(build_app(shell), handler_cancellation=True, shutdown_timeout=0.2, access_log=None)
     await runner.setup()
     await web.SockSite(runner, listener).start()
@@ -127,7 +144,7 @@ async def serving(settings: Settings) -> AsyncIterator[Shell]:
         fresh.write_text(f"{port}\n")
         fresh.replace(settings.port_file)  # whoever waits for the file never reads half of it
     logger.info("GitLab of the lab is up", url=shell.state.site.url)
-    expiry = asyncio.create_task(_expire_for_ever(shell))
+    expiry = asyncio.create_task(_sweep_for_ever(shell))
     try:
         yield shell
     finally:

@@ -48,6 +48,8 @@ class Settings(_Strict):
         5, ge=0, le=60, description="how long jobs/request is held; GitLab's is 50, short ones let a lab stop quickly"
     )
     two_phase_commit: bool = Field(False, description="GitLab's allow_runner_job_acknowledgement, off as there")
+    # After which runner tokens expire; None: never. GitLab's instance setting, which is two hours at least.
+    runner_token_lifetime_seconds: Annotated[int, Field(ge=7200)] | None = None
     ca_file: Path | None = Field(None, description="CA certificates; each job gets them as the file in SSL_CERT_FILE")
     variables: list[VariableSettings] = Field(default_factory=list)
 

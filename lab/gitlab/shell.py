@@ -11,10 +11,11 @@ from pathlib import Path
 from aiohttp import web
 
 from lab.gitlab import access
-from lab.gitlab.errors import Missing, NotFound
-from lab.gitlab.model import AccessToken, Project
+from lab.gitlab.errors import Forbidden, Missing, NotFound
+from lab.gitlab.model import AccessToken, Group, Job, Project
 from lab.gitlab.registry_tokens import Signer
 from lab.gitlab.repositories import Repositories
+from lab.gitlab.roles import Role, role_in
 from lab.gitlab.state import State
 
 
@@ -48,8 +49,11 @@ class Shell:
     signer: Signer | None = None
     bell: Bell = field(default_factory=Bell)
 
-    def artifact_path(self, job_id: int) -> Path:
-        return self.artifacts_dir / f"{job_id}.zip"
+    def artifact_path(self, job_id: int, file_type: str = "archive") -> Path:
+        return self.artifacts_dir / f"{job_id}.{file_type}"
+
+    def delete_artifact(self, job_id: int, file_type: str) -> None:
+        self.artifact_path(job_id, file_type).unlink(missing_ok=True)
 
 
 SHELL = web.AppKey("shell", Shell)
@@ -64,10 +68,42 @@ def require(request: web.Request, scopes: tuple[str, ...]) -> AccessToken:
     return access.require(shell_of(request).state, request.headers, scopes)
 
 
-def project_of(request: web.Request, scopes: tuple[str, ...] = access.READ_API) -> Project:
-    """The project the path names (number or encoded path), for a caller with one of the scopes."""
-    require(request, scopes)
-    return shell_of(request).state.project(request.match_info["project"])
+def project_of(request: web.Request, scopes: tuple[str, ...] = access.READ_API, least: Role = Role.REPORTER) -> Project:
+    """The project the path names (number or encoded path), for a caller with one of the scopes and the role in it.
+
+    A project that the caller may not even see is not there for them.
+    """
+    token = require(request, scopes)
+    project = shell_of(request).state.project(request.match_info["project"])
+    role = role_in(token.user, project)
+    if role < Role.GUEST:
+        raise NotFound("Project")
+    if role < least:
+        raise Forbidden()
+    return project
+
+
+def job_of(request: web.Request, scopes: tuple[str, ...] = access.READ_API, least: Role = Role.REPORTER) -> Job:
+    """The job the path names within its project."""
+    project = project_of(request, scopes, least)
+    return shell_of(request).state.job(project, number_of(request, "job"))
+
+
+def group_of(request: web.Request, scopes: tuple[str, ...] = access.READ_API, least: Role = Role.GUEST) -> Group:
+    """The group the path names, for a caller with one of the scopes and the role in it."""
+    token = require(request, scopes)
+    group = shell_of(request).state.group(request.match_info["group"])
+    role = role_in(token.user, group)
+    if role < Role.GUEST:
+        raise NotFound("Group")
+    if role < least:
+        raise Forbidden()
+    return group
+
+
+def in_project(path: str) -> str:
+    """The path of a route below one project, by number or encoded path."""
+    return f"/api/v4/projects/{{project}}{path}"
 
 
 def number_of(request: web.Request, name: str) -> int:

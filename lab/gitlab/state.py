@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lab.gitlab.ci.variables import Variable
 from lab.gitlab.errors import NotFound
@@ -25,6 +25,9 @@ class Site:
     url: str  # as clients reach it, without a slash at the end
     registry: str = ""  # host:port shown as CI_REGISTRY; empty: no registry
     two_phase_commit: bool = False
+    artifacts_lifetime: timedelta | None = timedelta(days=30)  # where a job names none; None: for ever
+    artifact_bytes_max: int = 100 * 1024 * 1024  # GitLab's default for an instance
+    runner_token_lifetime: timedelta | None = None  # of tokens made from now on; None: for ever, as in a new GitLab
     variables: tuple[Variable, ...] = ()  # instance CI/CD variables
 
 
@@ -43,6 +46,7 @@ class State:
     pipelines: dict[int, Pipeline] = field(default_factory=dict)
     jobs: dict[int, Job] = field(default_factory=dict)
     on_queue_change: Callable[[], None] = lambda: None
+    on_artifact_gone: Callable[[int, str], None] = lambda _job_id, _file_type: None
     _numbers: dict[str, Iterator[int]] = field(default_factory=dict)
 
     def number(self, kind: str) -> int:

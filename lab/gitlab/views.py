@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from lab.gitlab.artifacts import archive_of
 from lab.gitlab.matching import ONLINE_WITHIN, STALE_AFTER
 from lab.gitlab.model import AccessToken, Commit, Group, Job, Pipeline, Project, Runner, RunnerManager, User
 from lab.gitlab.predefined import slug
@@ -20,6 +21,10 @@ def user_view(user: User, details: bool = False) -> Json:
     """The short form of lists and creators; with `details` that of GET /user."""
     view: Json = {"id": user.id, "username": user.username, "name": user.name, "state": "active"}
     return {**view, "is_admin": user.is_admin} if details else view
+
+
+def member_view(user: User, level: int) -> Json:
+    return {**user_view(user), "access_level": int(level), "expires_at": None}
 
 
 def moment(value: datetime | None) -> str | None:
@@ -69,6 +74,7 @@ def project_view(site: Site, project: Project) -> Json:
         "builds_access_level": "enabled",
         "container_registry_enabled": bool(site.registry),
         "container_registry_image_prefix": f"{prefix}{project.registry_path}",
+        "keep_latest_artifact": project.keep_latest_artifact,
         "ci_config_path": None,
     }
 
@@ -82,8 +88,13 @@ def token_view(token: AccessToken) -> Json:
         "active": not token.is_revoked,
         "revoked": token.is_revoked,
         "created_at": moment(token.created_at),
-        "expires_at": None,
+        "expires_at": token.expires_at.date().isoformat() if token.expires_at else None,
     }
+
+
+def runner_token_view(runner: Runner) -> Json:
+    """A runner's token as it is shown to its owner, and to the runner itself."""
+    return {"token": runner.token, "token_expires_at": moment(runner.token_expires_at)}
 
 
 def runner_status(contacted_at: datetime | None, now: datetime) -> str:
@@ -125,7 +136,7 @@ def _runner_details(state: State, runner: Runner) -> Json:
         "access_level": runner.access_level,
         "maintenance_note": runner.maintenance_note or None,
         "contacted_at": moment(runner.contacted_at),
-        "token_expires_at": None,
+        "token_expires_at": moment(runner.token_expires_at),
         "version": None,
         "revision": None,
         "platform": None,
@@ -209,7 +220,7 @@ def job_view(state: State, job: Job) -> Json:
         "queued_at": moment(job.queued_at),
         "started_at": moment(job.started_at),
         "finished_at": moment(job.finished_at),
-        "erased_at": None,
+        "erased_at": moment(job.erased_at),
         "duration": _seconds(job.started_at, end),
         "queued_duration": _seconds(job.queued_at, job.started_at or job.finished_at or state.clock()),
         "user": USER,
@@ -220,12 +231,21 @@ def job_view(state: State, job: Job) -> Json:
         "project": {"ci_job_token_scope_enabled": True},
         "runner": None if job.runner is None else runner_view(state, job.runner),
         "runner_manager": _manager_of(state, job),
-        "artifacts": [],
-        "artifacts_file": None
-        if job.artifact_bytes is None
-        else {"filename": job.artifact_name, "size": job.artifact_bytes},
+        **_artifacts_of(state, job),
         "web_url": f"{state.site.url}/{project.full_path}/-/jobs/{job.id}",
     }
+
+
+def _artifacts_of(state: State, job: Job) -> Json:
+    files: list[Json] = [
+        {"file_type": a.file_type, "size": a.size, "filename": a.filename, "file_format": a.file_format}
+        for a in job.artifacts.values()
+    ]
+    if job.trace:
+        files.append({"file_type": "trace", "size": len(job.trace), "filename": "job.log", "file_format": None})
+    view: Json = {"artifacts": files, "artifacts_expire_at": moment(job.artifacts_expire_at)}
+    archive = archive_of(state, job)
+    return view if archive is None else {**view, "artifacts_file": {"filename": archive.filename, "size": archive.size}}
 
 
 def _manager_of(state: State, job: Job) -> Json | None:

@@ -1,9 +1,15 @@
-"""Artifacts: the files a job names, as one zip up to GitLab; those of jobs it depends on, down into its directory."""
+"""Artifacts: the files a job names, as one zip (or gzip, for reports) up to GitLab; those of jobs it depends on, down.
+
+Patterns are those of the real runner: `*` stays within a directory, `**` does not, a directory stands for all in it.
+"""
 
 from __future__ import annotations
 
-import fnmatch
+import gzip
 import io
+import re
+import shutil
+import subprocess
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,21 +17,44 @@ from pathlib import Path
 from lab.runner.variables import expand
 
 BadZipFile = zipfile.BadZipFile
+_GLOB = re.compile(r"\*\*/|\*\*|\*|\?|\{[^{}]*\}|\[[^\]]*\]")
 
 
 def matching(directory: Path, paths: Iterable[str], exclude: Iterable[str]) -> list[Path]:
-    """The files (not directories) under the directory that the patterns name, sorted."""
-    excluded = list(exclude)
+    """The files (not directories) under the directory that the patterns name, sorted; links out of it are left."""
+    excluded = [_regex(pattern) for pattern in exclude]
     found: set[Path] = set()
     for pattern in paths:
         for path in directory.glob(pattern.strip().lstrip("/").removeprefix("./") or "*"):
             found.update(path.rglob("*") if path.is_dir() else [path])
     inside = [path for path in found if path.is_file() and path.resolve().is_relative_to(directory.resolve())]
-    return sorted(path for path in inside if not _is_excluded(str(path.relative_to(directory)), excluded))
+    names = {path: path.relative_to(directory).as_posix() for path in inside}
+    return sorted(path for path, name in names.items() if not any(pattern.fullmatch(name) for pattern in excluded))
 
 
-def _is_excluded(name: str, patterns: list[str]) -> bool:
-    return any(fnmatch.fnmatch(name, pattern.replace("**/", "*")) for pattern in patterns)
+def _regex(pattern: str) -> re.Pattern[str]:
+    """A pattern with `**` as a regular expression over the whole path."""
+    parts, end = [], 0
+    pattern = pattern.strip().removeprefix("./")
+    for match in _GLOB.finditer(pattern):
+        parts += [re.escape(pattern[end : match.start()]), _wildcard(match[0])]
+        end = match.end()
+    return re.compile("".join([*parts, re.escape(pattern[end:])]))
+
+
+def _wildcard(text: str) -> str:
+    if text.startswith("{"):
+        return f"(?:{'|'.join(_regex(choice).pattern for choice in text[1:-1].split(','))})"
+    if text.startswith("["):
+        return text.replace("[!", "[^", 1)
+    return {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}[text]
+
+
+def untracked(directory: Path) -> list[str]:
+    """Names of the files that git does not know, ignored ones too."""
+    command = ["git", "ls-files", "--others", "-z"]
+    listing = subprocess.run(command, cwd=directory, capture_output=True, check=False).stdout
+    return [name for name in listing.decode(errors="surrogateescape").split("\0") if name]
 
 
 def pack(directory: Path, files: Iterable[Path], archive: Path) -> None:
@@ -33,6 +62,14 @@ def pack(directory: Path, files: Iterable[Path], archive: Path) -> None:
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
         for path in files:
             target.write(path, path.relative_to(directory))
+
+
+def compress(files: Iterable[Path], archive: Path) -> None:
+    """Writes the files one after the other, each a gzip member, as the real runner sends reports."""
+    with archive.open("wb") as target:
+        for path in files:
+            with path.open("rb") as source, gzip.GzipFile(path.name, "wb", fileobj=target) as member:
+                shutil.copyfileobj(source, member)
 
 
 def unpack(data: bytes, directory: Path) -> None:

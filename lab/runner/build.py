@@ -247,16 +247,26 @@ class Build:
                 with self._section(f"upload_artifacts_{outcome}", "Uploading artifacts"):
                     self._upload_one(wanted)
 
+    def _archived(self, wanted: Json, files: list[Path]) -> Path:
+        suffix = "gz" if wanted.get("artifact_format") == "gzip" else "zip"
+        name = str(wanted.get("name") or "artifacts").replace("/", "-")
+        archive = self._variables.files_dir / f"{name}.{suffix}"
+        if suffix == "gz":
+            artifacts.compress(files, archive)
+        else:
+            artifacts.pack(self._project_dir, files, archive)
+        return archive
+
     def _upload_one(self, wanted: Json) -> None:
         values = self._variables.values
         paths, exclude = (artifacts.expanded(wanted.get(key), values) for key in ("paths", "exclude"))
+        if wanted.get("untracked") is True:
+            paths += artifacts.untracked(self._project_dir)
         files = artifacts.matching(self._project_dir, paths, exclude)
         if not files:
             self._trace.line("WARNING: no matching files. Ensure that the artifact path is relative to the project")
             return
-        archive = self._variables.files_dir / f"{wanted.get('name') or 'artifacts'}.zip"
-        artifacts.pack(self._project_dir, files, archive)
-        reply = self._coordinator.upload_artifacts(self._auth, archive, str(wanted.get("expire_in") or ""))
+        reply = self._coordinator.upload_artifacts(self._auth, self._archived(wanted, files), wanted)
         if reply.status != 201:
             raise OSError(f"artifacts could not be uploaded (HTTP {reply.status} {reply.error})")
         self._trace.line(f"Uploading artifacts... {len(files)} files, 201 Created")

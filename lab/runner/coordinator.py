@@ -82,12 +82,12 @@ class Coordinator:
         headers = {**job.headers, "Content-Type": "text/plain", "Content-Range": f"{start}-{start + len(data) - 1}"}
         return self._network.send("PATCH", f"jobs/{job.id}/trace?debug_trace=false", data, headers)
 
-    def upload_artifacts(self, job: JobAuth, archive: Path, expire_in: str) -> Reply:
-        """One zip as chunked multipart."""
+    def upload_artifacts(self, job: JobAuth, archive: Path, wanted: Json) -> Reply:
+        """One file as chunked multipart, with what the payload says of it."""
         query = {
-            "artifact_format": "zip",
-            "artifact_type": "archive",
-            **({"expire_in": expire_in} if expire_in else {}),
+            "artifact_format": str(wanted.get("artifact_format") or "zip"),
+            "artifact_type": str(wanted.get("artifact_type") or "archive"),
+            **({"expire_in": str(wanted["expire_in"])} if wanted.get("expire_in") else {}),
         }
         boundary = "isthmuslab0123456789"
         head = (

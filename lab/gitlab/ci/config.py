@@ -26,6 +26,7 @@ _GLOBAL = {
     "cache",
     "types",
 }
+NEEDS_MAX = 50  # GitLab's own bound
 _UNSUPPORTED = {"include", "spec"}
 
 
@@ -106,14 +107,23 @@ def _need_faults(jobs: tuple[JobSpec, ...], stages: tuple[str, ...]) -> list[str
                 faults.append(f"{job.name} job: undefined need: {need.job}")
             if any(stages.index(other.stage) > stages.index(job.stage) for other in found):
                 faults.append(f"{job.name} job: need {need.job} is not defined in current or prior stages")
-        faults += [
-            f"{job.name} job: undefined dependency: {name}"
-            for name in job.dependencies or ()
-            if not any(stages.index(other.stage) < stages.index(job.stage) or job.needs for other in named(jobs, name))
-        ]
-        if _leads_to(jobs, job.name, job.needs or (), frozenset()):
-            faults.append(f"{job.name} job: needs lead back to the job itself")
+        faults += [fault for name in job.dependencies or () if (fault := _dependency_fault(jobs, stages, job, name))]
+        if job.needs is not None and len(job.needs) > NEEDS_MAX:
+            faults.append(f"jobs:{job.name} needs config has {len(job.needs)} entries, the limit is {NEEDS_MAX}")
+    if any(_leads_to(jobs, job.name, job.needs or (), frozenset()) for job in jobs):
+        faults.append("The pipeline has circular dependencies")
     return list(dict.fromkeys(faults))
+
+
+def _dependency_fault(jobs: tuple[JobSpec, ...], stages: tuple[str, ...], job: JobSpec, name: str) -> str:
+    found = named(jobs, name)
+    if not found:
+        return f"{job.name} job: undefined dependency: {name}"
+    if job.needs is not None and not {need.job for need in job.needs} & {name, *(other.group for other in found)}:
+        return f"jobs:{job.name} dependencies the {name} should be part of needs"
+    if job.needs is None and not all(stages.index(other.stage) < stages.index(job.stage) for other in found):
+        return f"{job.name} job: dependency {name} is not defined in prior stages"
+    return ""
 
 
 def named(jobs: tuple[JobSpec, ...], name: str) -> list[JobSpec]:

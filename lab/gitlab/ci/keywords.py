@@ -71,9 +71,31 @@ FAILURE_REASONS = (
     "image_pull_failure",
     "runner_configuration_error",
     "runner_external_dependency_failure",
+    "missing_dependency_failure",
+    "stuck_pending_with_matching_runners",
+    "stuck_pending_no_matching_runners",
+    "no_updates_running",
+    "no_updates_canceling",
+    "server_timeout_running",
+    "server_timeout_canceling",
 )
+# What the older, wider words of `retry:when` stand for.
+_WIDER = {
+    "stuck_or_timeout_failure": {
+        "stuck_pending_with_matching_runners",
+        "stuck_pending_no_matching_runners",
+        "no_updates_running",
+        "no_updates_canceling",
+    },
+    "job_execution_timeout": {"server_timeout_running", "server_timeout_canceling"},
+}
 
 Fields = dict[str, object]
+
+
+def covered_reasons(named: tuple[str, ...]) -> set[str]:
+    """All failure reasons that the words of `retry:when` name."""
+    return set(named).union(*(_WIDER.get(word, set()) for word in named))
 
 
 def parse_job(name: str, config: Fields, stages: tuple[str, ...]) -> JobSpec:
@@ -160,7 +182,22 @@ def _artifacts(where: str, value: object) -> Artifacts:
         name=str(value.get("name", "")),
         when=one_of(f"{where}:when", value.get("when", "on_success"), ("on_success", "on_failure", "always")),
         expire_in=expire_in,
+        junit=_junit(f"{where}:reports", value.get("reports")),
     )
+
+
+def _junit(where: str, value: object) -> tuple[str, ...]:
+    """The report that is kept; others are left out, but for those that would change other jobs."""
+    if value is None:
+        return ()
+    if not isinstance(value, dict):
+        raise CiConfigError(f"{where} config should be a hash")
+    changing = sorted({"dotenv", "annotations"} & set(map(str, value)))
+    if changing:
+        raise CiConfigError(
+            f"{where} config uses {', '.join(changing)}: not supported by the lab's GitLab, leave it out"
+        )
+    return strings(f"{where}:junit", value.get("junit", []))
 
 
 def _timeout(where: str, value: object) -> int:

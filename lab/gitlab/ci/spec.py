@@ -44,6 +44,7 @@ class Artifacts:
     name: str = ""
     when: str = "on_success"
     expire_in: str = ""
+    junit: tuple[str, ...] = ()  # `reports: junit`: test results, an artifact of their own
 
 
 @dataclass(frozen=True, slots=True)

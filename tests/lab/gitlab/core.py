@@ -6,7 +6,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lab.gitlab import jobs, pipelines, projects, runners
+from lab.gitlab import jobs, pipelines, projects, runners, workers
 from lab.gitlab.ci.variables import Variable
 from lab.gitlab.model import Commit, Job, Pipeline, Runner
 from lab.gitlab.state import Site, State
@@ -31,7 +31,7 @@ class Core:
 
     def pass_time(self, **duration: float) -> None:
         self.now += timedelta(**duration)
-        jobs.expire(self.state)
+        workers.sweep(self.state)
 
     def pipeline(self, text: str, ref: str = "main", *, is_tag: bool = False, **variables: str) -> Pipeline:
         given = tuple(Variable(key, value) for key, value in variables.items())

@@ -141,7 +141,7 @@ job: {script: [x], tags: [$CHANNEL]}
             "job job: chosen stage nope does not exist; available stages are .pre, build",
         ),
         ("job: {script: [x], needs: [ghost]}", "job job: undefined need: ghost"),
-        ("a: {script: [x], needs: [b]}\nb: {script: [x], needs: [a]}", "a job: needs lead back to the job itself"),
+        ("a: {script: [x], needs: [b]}\nb: {script: [x], needs: [a]}", "The pipeline has circular dependencies"),
         ("a: {script: [x], stage: build, needs: [b]}\nb: {script: [x]}", "need b is not defined in current or prior"),
         ("job: {script: [x], extends: .ghost}", "job: unknown keys in `extends` (.ghost)"),
         (".a: {extends: .b}\n.b: {extends: .a}\njob: {extends: .a, script: [x]}", "circular dependency"),

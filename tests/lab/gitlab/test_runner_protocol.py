@@ -169,7 +169,7 @@ async def test_artifacts_go_up_and_come_down_with_the_next_jobs_token(client: Cl
     assert (await client.call("POST", f"{path}/authorize", Job_Token=token))[0] == 200
     assert (await client.call("POST", f"{path}?artifact_format=zip", form, Job_Token=token))[0] == 201
     await client.call("PUT", f"jobs/{first['id']}", {"token": token, "state": "success"})
-    assert (await client.call("GET", path, Job_Token=token))[0] == 404, "its own token is dead"
+    assert (await client.call("GET", path, Job_Token=token))[0] == 401, "its own token is dead"
 
     second = await client.take()
     [dependency] = second["dependencies"]
