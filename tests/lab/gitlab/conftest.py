@@ -94,15 +94,15 @@ async def run_single(
     )
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings_for(directory: Path) -> Settings:
+    """A server that keeps its things below the directory."""
     key = ec.generate_private_key(ec.SECP256R1())
-    key_file = tmp_path / "jwt.pem"
+    key_file = directory / "jwt.pem"
     key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     bridge = {"name": "bridge", "token": BRIDGE_TOKEN, "scopes": ["create_runner", "manage_runner", "read_api"]}
     return Settings.model_validate(
         {
-            "data_dir": str(tmp_path / "data"),
+            "data_dir": str(directory / "data"),
             "root_token": ROOT_TOKEN,
             "tokens": [bridge],
             "registry": "127.0.0.1:5555",
@@ -110,6 +110,11 @@ def settings(tmp_path: Path) -> Settings:
             "long_poll_seconds": 2,
         }
     )
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_for(tmp_path)
 
 
 @pytest.fixture

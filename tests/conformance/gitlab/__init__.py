@@ -1,0 +1,1 @@
+"""The lab's GitLab against GitLab's own rules: every endpoint, in every case."""
