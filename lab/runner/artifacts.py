@@ -22,20 +22,29 @@ _GLOB = re.compile(r"\*\*/|\*\*|\*|\?|\{[^{}]*\}|\[[^\]]*\]")
 
 def matching(directory: Path, paths: Iterable[str], exclude: Iterable[str]) -> list[Path]:
     """The files (not directories) under the directory that the patterns name, sorted; links out of it are left."""
-    excluded = [_regex(pattern) for pattern in exclude]
-    found: set[Path] = set()
-    for pattern in paths:
-        for path in directory.glob(pattern.strip().lstrip("/").removeprefix("./") or "*"):
-            found.update(path.rglob("*") if path.is_dir() else [path])
-    inside = [path for path in found if path.is_file() and path.resolve().is_relative_to(directory.resolve())]
-    names = {path: path.relative_to(directory).as_posix() for path in inside}
-    return sorted(path for path, name in names.items() if not any(pattern.fullmatch(name) for pattern in excluded))
+    wanted, excluded = ([_regex(_within(pattern, directory)) for pattern in side] for side in (paths, exclude))
+    found = []
+    for path in directory.rglob("*"):
+        name = path.relative_to(directory).as_posix()
+        places = [*(parent.as_posix() for parent in Path(name).parents), name]
+        if (
+            path.is_file()
+            and any(pattern.fullmatch(place) for pattern in wanted for place in places)
+            and not any(pattern.fullmatch(name) for pattern in excluded)
+            and path.resolve().is_relative_to(directory.resolve())
+        ):
+            found.append(path)
+    return sorted(found)
+
+
+def _within(pattern: str, directory: Path) -> str:
+    """The pattern relative to the directory, which it may name in full."""
+    return pattern.strip().removeprefix(f"{directory}/").removeprefix("./").rstrip("/") or "."
 
 
 def _regex(pattern: str) -> re.Pattern[str]:
     """A pattern with `**` as a regular expression over the whole path."""
     parts, end = [], 0
-    pattern = pattern.strip().removeprefix("./")
     for match in _GLOB.finditer(pattern):
         parts += [re.escape(pattern[end : match.start()]), _wildcard(match[0])]
         end = match.end()
