@@ -119,15 +119,17 @@ def build_app(shell: Shell) -> web.Application:
     return app
 
 
-async def _sweep_for_ever(shell: Shell) -> None:
+async def _sweep_for_ever(shell: Shell, every_seconds: float) -> None:
     while True:
-        await asyncio.sleep(SWEEP_EVERY_SECONDS)
+        await asyncio.sleep(every_seconds)
         workers.sweep(shell.state)
 
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    settings: Settings,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    sweep_every_seconds: float = SWEEP_EVERY_SECONDS,
 ) -> AsyncIterator[Shell]:
     """A running server; the shell's `state.site.url` is its address. Held requests are dropped at the end.
 
@@ -144,7 +146,7 @@ async def serving(
         fresh.write_text(f"{port}\n")
         fresh.replace(settings.port_file)  # whoever waits for the file never reads half of it
     logger.info("GitLab of the lab is up", url=shell.state.site.url)
-    expiry = asyncio.create_task(_sweep_for_ever(shell))
+    expiry = asyncio.create_task(_sweep_for_ever(shell, sweep_every_seconds))
     try:
         yield shell
     finally:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lab.gitlab import access, artifacts, jobs, projects, runners
+from lab.gitlab import access, artifacts, jobs, pipelines, projects, runners
 from lab.gitlab.errors import DeadToken, Forbidden
-from lab.gitlab.model import Job
+from lab.gitlab.model import Commit, Job
+from lab.gitlab.server import serving
+from lab.gitlab.settings import Settings
+from lab.gitlab.views import runner_status
 from tests.lab.gitlab.core import INFO, Core
 
 KEPT = "build: {script: [x], artifacts: {paths: [out]}}\nuse: {stage: deploy, script: [x]}"
@@ -171,3 +175,35 @@ def test_a_sweep_forgets_managers_of_runners_that_nobody_uses() -> None:
     assert list(runner.managers) == ["r_pod000000001"]
     core.pass_time(seconds=1)
     assert runner.managers == {}
+
+
+@pytest.mark.parametrize(
+    ("silent", "status"),
+    [
+        (timedelta(hours=2, seconds=-1), "online"),
+        (timedelta(hours=2), "offline"),
+        (timedelta(days=7), "offline"),
+        (timedelta(days=7, seconds=1), "stale"),
+    ],
+)
+def test_what_a_runner_is_called_by_its_silence(silent: timedelta, status: str) -> None:
+    core = Core()
+    runner = core.runner()
+    assert runner_status(runner.contacted_at, core.now) == "never_contacted"
+    runners.heartbeat(core.state, runner, "r_pod000000001", INFO)
+    assert runner_status(runner.contacted_at, core.now + silent) == status
+
+
+async def test_the_server_sweeps_by_its_clock(settings: Settings) -> None:
+    now = [datetime(2026, 11, 23, 12, tzinfo=UTC)]
+    async with serving(settings, clock=lambda: now[0], sweep_every_seconds=0.02) as shell:
+        project = projects.create_project(shell.state, "app")
+        made = pipelines.create(shell.state, project, Commit("a1" * 20), pipelines.Trigger("main"), "a: {script: [x]}")
+        assert made is not None
+        [job] = made.jobs
+        assert job.status == "pending"
+        now[0] += timedelta(minutes=61)
+        async with asyncio.timeout(10):
+            while job.status == "pending":  # noqa: ASYNC110 - a worker tells nobody what it did
+                await asyncio.sleep(0.02)
+    assert job.failure_reason == "stuck_pending_no_matching_runners"
