@@ -160,6 +160,25 @@ async def test_a_job_goes_through_trace_and_update_to_success(client: Client) ->
     assert (await client.call("PATCH", trace, b"!", Job_Token=token, Content_Range="11-11"))[0] == 403
 
 
+@pytest.mark.parametrize("gracefully", [True, False])
+async def test_a_runner_hears_of_a_cancellation_with_its_next_call(client: Client, gracefully: bool) -> None:
+    client.push()
+    info = {**INFO, "features": {"cancel_gracefully": gracefully}}
+    job = (await client.request(info=info))[1]
+    path, token = f"jobs/{job['id']}", job["token"]
+    rest = client.site.client()
+    await client.site.call(rest.projects.get("root/App", lazy=True).jobs.get(job["id"], lazy=True).cancel)
+    trace = (f"{path}/trace", b"hello ")
+    status, _, headers = await client.call("PATCH", *trace, Job_Token=token, Content_Range="0-5")
+    assert (status, headers["Job-Status"]) == ((202, "canceling") if gracefully else (403, "canceled"))
+    status, _, headers = await client.call("PUT", path, {"token": token, "state": "failed"})
+    assert (status, headers["Job-Status"]) == ((200, "canceled") if gracefully else (403, "canceled"))
+    status, _, headers = await client.call("PUT", path, {"token": token, "state": "running"})
+    assert (status, headers["Job-Status"]) == (403, "canceled")
+    again = await client.site.call(rest.projects.get("root/App", lazy=True).jobs.get(job["id"], lazy=True).retry)
+    assert again["status"] == "pending"
+
+
 async def test_artifacts_go_up_and_come_down_with_the_next_jobs_token(client: Client) -> None:
     client.push(f"{ONE_JOB}\nb: {{stage: deploy, script: [x]}}")
     first = await client.take()
