@@ -6,7 +6,7 @@ the lab does not. Roles that aggregate others by label are resolved when they ar
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab.api_server.admission.plugins import Cluster
 from lab.api_server.core.manifest import Manifest
@@ -58,17 +58,20 @@ class Authorizer:
             message = f'forbidden: User "{user.name}" cannot {verb} path "{request.path}"'
             raise ApiStatus(403, "Forbidden", message, {})
 
-    def impersonated(self, user: User, request: Request) -> User:
-        """Return whom the caller acts as: himself, or with the right to it the user that the headers name."""
+    def impersonated(self, user: User, request: Request, target: Target | None) -> User:
+        """Return whom the caller acts as: himself, or with the right to it the user that the headers name.
+
+        Without the right, upstream tells of the narrower one that it looked for last: to act as somebody *on* this.
+        """
         name, uid = request.header("impersonate-user"), request.header("impersonate-uid")
         groups = tuple(one for one in request.header("impersonate-group").split(",") if one)
         if not name:
             return user
         for resource, subject in (("users", name), *(("groups", group) for group in groups)):
             if not self.allows(user, Action("impersonate", resource=resource, name=subject)):
-                why = (
-                    f'User "{user.name}" cannot impersonate resource "{resource}" in API group "" at the cluster scope'
-                )
+                if target is not None:
+                    self.check(user, replace(target, verb=f"impersonate-on:user-info:{target.verb}"))
+                why = f'User "{user.name}" cannot impersonate resource "{resource}" in API group ""'
                 raise forbidden("", resource, subject, f"{why} at the cluster scope")
         return User(name, (*groups, "system:authenticated"), uid)
 

@@ -88,7 +88,7 @@ class ApiServer:
         return result
 
     async def _handle(self, request: Request, target: Target | None) -> Answer:
-        user = self._authorizer.impersonated(self._authenticator.authenticate(request), request)
+        user = self._authorizer.impersonated(self._authenticator.authenticate(request), request, target)
         if target is None or not self.served.has_group_version(target.group, target.version):
             self._authorizer.check_path(user, request)
             return self._plain.answer(request)

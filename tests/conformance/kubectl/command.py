@@ -9,6 +9,7 @@ from pathlib import Path
 from lab.engines.engine import kube_directory
 
 COMMAND_SECONDS = 120  # kubectl's own waits are shorter; this only ends a command that hangs
+LOGGED = re.compile(r"^[IWE][0-9]{4} .*\n", re.MULTILINE)  # what kubectl's libraries log, at times of their own
 CHANGING = (
     (re.compile(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z"), "TIME"),
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "UID"),
@@ -47,7 +48,7 @@ class Kubectl:
             if process.returncode is None:
                 process.kill()
         assert process.returncode is not None
-        return process.returncode, out.decode()
+        return process.returncode, LOGGED.sub("", out.decode())
 
     async def __call__(self, *arguments: str, text: str = "", **environment: str) -> str:
         """Run what must succeed; return what it printed."""

@@ -47,7 +47,10 @@ async def test_who_may_not(kubectl: Kubectl) -> None:
 async def test_acting_as_somebody_is_a_right(kubectl: Kubectl, server: Server) -> None:
     plain_user = Kubectl(server.kubeconfig("somebody"), kubectl.namespace, kubectl.cache)
     refused = await plain_user.fails("get", "pods", "--as=u")
-    assert 'User "somebody" cannot impersonate resource "users" in API group "" at the cluster scope' in refused
+    assert refused == (
+        'Error from server (Forbidden): pods is forbidden: User "somebody" cannot impersonate-on:user-info:list '
+        f'resource "pods" in API group "" in the namespace "{kubectl.namespace}"\n'
+    )
 
 
 async def test_tokens_of_service_accounts(kubectl: Kubectl) -> None:

@@ -119,9 +119,9 @@ async def test_unknown_fields_warned_of_or_ignored_are_dropped(kubectl: Kubectl)
 
 
 async def test_names(kubectl: Kubectl) -> None:
-    refused = await kubectl.fails("create", "namespace", "No Good")
+    refused = await kubectl.fails("create", "namespace", "NoGood")
     assert refused == (
-        'The Namespace "No Good" is invalid: metadata.name: Invalid value: "No Good": a lowercase RFC 1123 label must '
+        'The Namespace "NoGood" is invalid: metadata.name: Invalid value: "NoGood": a lowercase RFC 1123 label must '
         "consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character "
         "(e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')\n"
     )

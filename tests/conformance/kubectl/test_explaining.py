@@ -70,7 +70,8 @@ async def test_what_is_explained_is_named(kubectl: Kubectl) -> None:
 
 
 async def test_what_cannot_be_explained(kubectl: Kubectl) -> None:
-    assert await kubectl.fails("explain", "pod.spec.nope") == 'error: field "nope" does not exist\n'
+    missing = plain(await kubectl.fails("explain", "pod.spec.nope"))
+    assert missing == 'KIND: Pod\nVERSION: v1\n\nerror: field "nope" does not exist\n'
     assert await kubectl.fails("explain", "nosuch") == 'error: the server doesn\'t have a resource type "nosuch"\n'
 
 

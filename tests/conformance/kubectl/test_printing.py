@@ -50,14 +50,14 @@ KINDS = {
         "NAME POD-SELECTOR AGE\nx a=b AGE\n",
     ),
     "ingresses.networking.k8s.io": (
-        "spec: {ingressClassName: y, rules: [{host: a.b, http: {paths: [{path: /, pathType: Prefix, backend: {service: "
+        "spec: {ingressClassName: w, rules: [{host: a.b, http: {paths: [{path: /, pathType: Prefix, backend: {service: "
         "{name: s, port: {number: 80}}}}]}}]}",
-        "NAME CLASS HOSTS ADDRESS PORTS AGE\nx y a.b 80 AGE\n",
+        "NAME CLASS HOSTS ADDRESS PORTS AGE\nx w a.b 80 AGE\n",
     ),
     "persistentvolumeclaims": (
-        "spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}, storageClassName: y}",
+        "spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}, storageClassName: w}",
         "NAME STATUS VOLUME CAPACITY ACCESS MODES STORAGECLASS VOLUMEATTRIBUTESCLASS AGE VOLUMEMODE\n"
-        "x Pending y <unset> AGE Filesystem\n",
+        "x Pending w <unset> AGE Filesystem\n",
     ),
     "podtemplates": (
         "template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}",
@@ -65,7 +65,7 @@ KINDS = {
     ),
     "leases.coordination.k8s.io": ("spec: {holderIdentity: me}", "NAME HOLDER AGE\nx me AGE\n"),
     "endpointslices.discovery.k8s.io": (
-        "addressType: IPv4\nendpoints: [{addresses: [1.2.3.4]}]\nports: [{port: 80, name: y}]",
+        "addressType: IPv4\nendpoints: [{addresses: [1.2.3.4]}]\nports: [{port: 80, name: w}]",
         "NAME ADDRESSTYPE PORTS ENDPOINTS AGE\nx IPv4 80 1.2.3.4 AGE\n",
     ),
     "poddisruptionbudgets.policy": (
@@ -74,16 +74,16 @@ KINDS = {
     ),
     "roles.rbac.authorization.k8s.io": ("rules: []", "NAME CREATED AT\nx TIME\n"),
     "rolebindings.rbac.authorization.k8s.io": (
-        "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: y}\n"
+        "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: w}\n"
         "subjects: [{kind: User, name: u}, {kind: Group, name: g}, {kind: ServiceAccount, name: s, namespace: n}]",
-        "NAME ROLE AGE USERS GROUPS SERVICEACCOUNTS\nx Role/y AGE u g n/s\n",
+        "NAME ROLE AGE USERS GROUPS SERVICEACCOUNTS\nx Role/w AGE u g n/s\n",
     ),
     "resourceclaims.resource.k8s.io": (
-        "spec: {devices: {requests: [{name: y, exactly: {deviceClassName: z}}]}}",
+        "spec: {devices: {requests: [{name: w, exactly: {deviceClassName: z}}]}}",
         "NAME STATE AGE\nx pending AGE\n",
     ),
     "resourceclaimtemplates.resource.k8s.io": (
-        "spec: {spec: {devices: {requests: [{name: y, exactly: {deviceClassName: z}}]}}}",
+        "spec: {spec: {devices: {requests: [{name: w, exactly: {deviceClassName: z}}]}}}",
         "NAME AGE\nx AGE\n",
     ),
     "limitranges": ("spec: {limits: [{type: Container, default: {cpu: '1'}}]}", "NAME CREATED AT\nx TIME\n"),
@@ -125,4 +125,4 @@ async def test_kinds_of_the_cluster(kubectl: Kubectl, resource: str) -> None:
     await kubectl("create", "-f", "-", text=await manifest(kubectl, resource, name, body))
     shown = await kubectl.table("get", resource, name, "-o", "wide", "--no-headers")
     assert shown == expected.replace("x ", f"{name} ", 1)
-    await kubectl("delete", resource, name)
+    await kubectl("delete", resource, name, "--wait=false")  # a volume's protection is for a controller to lift

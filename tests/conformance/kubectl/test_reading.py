@@ -77,11 +77,16 @@ async def test_sorting_and_pages(kubectl: Kubectl) -> None:
         ("a in (b, x),!c", "a"),
         ("a notin (b)", "c none"),
         ("c", "ab c"),
-        ("n>5", "c"),
+        ("size>5", "c"),
     ],
 )
 async def test_label_selectors(kubectl: Kubectl, selector: str, names: str) -> None:
-    for name, labels in (("a", "{a: b}"), ("ab", '{a: b, c: d, n: "5"}'), ("c", '{c: d, n: "6"}'), ("none", "{}")):
+    for name, labels in (
+        ("a", "{a: b}"),
+        ("ab", '{a: b, c: d, size: "5"}'),
+        ("c", '{c: d, size: "6"}'),
+        ("none", "{}"),
+    ):
         text = f"{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, labels: {labels}}}}}"
         await kubectl("create", "-f", "-", text=text)
     assert await kubectl("get", "cm", "-l", selector, "-o", "jsonpath={.items[*].metadata.name}") == names
