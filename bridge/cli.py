@@ -19,10 +19,11 @@ from rich.console import Console
 from bridge import demand, profiles, reports
 from bridge.cluster import Cluster
 from bridge.controller import Bridge, Pace
-from bridge.demand import Bounds, Plan
+from bridge.demand import Plan
 from bridge.errors import BridgeError, ConfigurationError
 from bridge.gitlab_api import GitLab, Registered
-from bridge.profiles import Profile
+from bridge.observed import Bounds
+from bridge.profiles import Mode, Profile
 from bridge.reading import DemandReader, Watched
 from bridge.registration import Registrar
 from bridge.runners import RunnerOptions
@@ -115,7 +116,8 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
     )
     options = _options(settings)
     async with await connect(settings.kubeconfig) as api:
-        cluster = Cluster(api, settings.namespace, settings.name)
+        has_deployments = any(profile.mode is Mode.DEPLOYMENT for profile in loaded)
+        cluster = Cluster(api, settings.namespace, settings.name, has_deployments=has_deployments)
         registrar = Registrar(
             gitlab,
             cluster,
@@ -125,9 +127,8 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
             version=_VERSION,
         )
         watched = Watched(settings.projects, settings.groups, timedelta(seconds=settings.discovery_interval_seconds))
-        reader = DemandReader(gitlab, watched, _now)
-        bounds = Bounds(settings.burst_max, settings.start_timeout_seconds, settings.wait_timeout_seconds)
-        yield Parts(settings, loaded, gitlab, cluster, registrar, reader, options, bounds)
+        reader = DemandReader(gitlab, watched, _now, choice=settings.demand_source, url=settings.gitlab)
+        yield Parts(settings, loaded, gitlab, cluster, registrar, reader, options, _bounds(settings))
 
 
 def controller(parts: Parts) -> Bridge:
@@ -146,6 +147,16 @@ def controller(parts: Parts) -> Bridge:
     )
 
 
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(
+        burst_max=settings.burst_max,
+        start_timeout_seconds=settings.start_timeout_seconds,
+        wait_timeout_seconds=settings.wait_timeout_seconds,
+        idle_timeout_seconds=settings.idle_timeout_seconds,
+        scale_down_delay_seconds=settings.scale_down_delay_seconds,
+    )
+
+
 def _options(settings: Settings) -> RunnerOptions:
     return RunnerOptions(
         bridge=settings.name,
@@ -153,6 +164,7 @@ def _options(settings: Settings) -> RunnerOptions:
         wait_timeout_seconds=settings.wait_timeout_seconds,
         start_timeout_seconds=settings.start_timeout_seconds,
         finished_ttl_seconds=settings.finished_ttl_seconds,
+        idle_timeout_seconds=settings.idle_timeout_seconds,
         image=settings.runner_image,
         ca_config_map=settings.runner_ca_config_map,
     )
@@ -177,10 +189,11 @@ async def _look(settings: Settings) -> reports.Report:
         for profile in parts.profiles:
             if registered := await parts.registrar.stored(profile):
                 registrations[profile.name] = registered
-        pods = await parts.cluster.read_once()
-        observed = await parts.reader.observe(pods, registrations)
+        fleet = await parts.cluster.read_once()
+        observed = await parts.reader.observe(fleet, registrations)
         plan: Plan = demand.decide(parts.profiles, observed, parts.bounds, _now())
-        return reports.report(plan, pods, {name: registered.id for name, registered in registrations.items()})
+        runner_ids = {name: registered.id for name, registered in registrations.items()}
+        return reports.report(plan, observed, runner_ids, (parts.reader.source, parts.reader.source_reason))
 
 
 def _now() -> datetime:

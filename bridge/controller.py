@@ -15,9 +15,11 @@ from loguru import logger
 
 from bridge import demand, runners
 from bridge.cluster import Cluster
-from bridge.demand import Bounds, Phase, Plan, ProfileDemand, WantedRunner
+from bridge.demand import Plan, ProfileDemand, WantedRunner
+from bridge.deploying import Deployer
 from bridge.errors import BridgeError, ClusterUnavailable, GitLabError, GitLabUnavailable, RunnerTokenRejected
 from bridge.gitlab_api import GitLab, Registered
+from bridge.observed import Bounds, Observed, Phase
 from bridge.profiles import Profile
 from bridge.reading import DemandReader
 from bridge.registration import Registrar
@@ -43,6 +45,8 @@ class _Memory:
     """What may be lost at any time: it only saves requests and log lines."""
 
     forgotten_managers: set[str] = field(default_factory=set)
+    deployed: dict[str, str] = field(default_factory=dict)  # system id of a Deployment's pod -> profile
+    surplus_since: dict[str, datetime] = field(default_factory=dict)
     reported: dict[str, str] = field(default_factory=dict)
 
 
@@ -70,6 +74,7 @@ class Bridge:
         self._reader = demand_reader
         self._cluster = cluster
         self._registrar = registrar
+        self._deployer = Deployer(gitlab, cluster, options)
         self._profiles = profiles
         self._options = options
         self._bounds = bounds
@@ -102,13 +107,31 @@ class Bridge:
         registrations = await self._register()
         if self._cluster.trouble:
             raise ClusterUnavailable(f"the cluster's watch is down: {self._cluster.trouble}")
-        observed = await self._reader.observe(self._cluster.runners(), registrations)
-        plan = demand.decide(self._profiles, observed, self._bounds, self._clock())
+        observed = await self._reader.observe(self._cluster.fleet(), registrations)
+        now = self._clock()
+        plan = demand.decide(self._profiles, observed, self._bounds, now, self._memory.surplus_since)
         self._report_plan(plan)
         for wish in plan.demands:
             await self._apply(wish)
+            if wish.scaling and wish.profile.name in registrations:
+                await self._deploy(wish, registrations[wish.profile.name], observed, now)
         await self._forget_managers(registrations)
+        await self._forget_deployed(observed, registrations)
         return plan
+
+    async def _deploy(self, wish: ProfileDemand, registered: Registered, observed: Observed, now: datetime) -> None:
+        """Take a step for one Deployment; one that cannot be taken does not hold up the other profiles."""
+        name = wish.profile.name
+        assert wish.scaling is not None
+        if wish.scaling.surplus_since:
+            self._memory.surplus_since[name] = wish.scaling.surplus_since
+        else:
+            self._memory.surplus_since.pop(name, None)
+        try:
+            await self._deployer.apply(wish, registered, observed.fleet.deployments.get(name), now)
+            self._report(f"deployment of {name}", "")
+        except (BridgeError, ApiError) as error:
+            self._report(f"deployment of {name}", str(error))
 
     async def _register(self) -> dict[str, Registered]:
         """Register all profiles; one that cannot be does not hold up the others. Raises if none can."""
@@ -153,8 +176,8 @@ class Bridge:
                 "runner pod created",
                 profile=wanted.profile.name,
                 job=manifest["metadata"]["name"],
-                ci_job=wanted.job.id,
-                project=wanted.job.project,
+                ci_job=wanted.ci_job,
+                project=wanted.job.project if wanted.job else "",
             )
 
     async def _forget_managers(self, registrations: Mapping[str, Registered]) -> None:
@@ -175,6 +198,18 @@ class Bridge:
                 self._registrar.forget(pod.profile)
                 continue
             self._memory.forgotten_managers.add(job)
+
+    async def _forget_deployed(self, observed: Observed, registrations: Mapping[str, Registered]) -> None:
+        """Remove the managers of pods that a Deployment has deleted, as those of finished Jobs.
+
+        Those of pods that went while we did not look stay for a week, GitLab's own time.
+        """
+        present = {pod.system_id: pod.profile for pod in observed.fleet.managers}
+        for system_id in self._memory.deployed.keys() - present.keys():
+            registered = registrations.get(self._memory.deployed[system_id])
+            if registered and not await self._gitlab.is_busy(registered.id, system_id):
+                await self._gitlab.delete_manager(registered.token, system_id)
+        self._memory.deployed = present
 
     def _report(self, about: str, message: str) -> None:
         """Log a state when it changes, not each time it is seen."""

@@ -6,7 +6,10 @@ BridgeError
 |-- GitLabError             GitLab did not do what we asked
     |-- GitLabUnavailable   no answer, 429 or 5xx, also after retries: hold what runs, ask again later
     |-- GitLabDenied        401 or 403 on the bridge's own token: a person has to act
+    |   |-- InsufficientScope   the token is accepted, but has not the scope for this
     |-- GitLabMissing       404: the project, group or runner is not there (or not visible to the token)
+    |-- GitLabNotOffered    405: this GitLab has no such thing, for example keyset pages of this list
+    |-- GitLabRefused       a GraphQL answer with errors
     |-- RunnerTokenRejected 403 on a runner's token: it was revoked, has expired, or the runner was deleted
 """
 
@@ -45,6 +48,18 @@ class GitLabUnavailable(GitLabError):
 
 class GitLabDenied(GitLabError):
     """The bridge's own token is not accepted, or may not do this."""
+
+
+class InsufficientScope(GitLabDenied):
+    """The bridge's own token has not the scope that this needs."""
+
+
+class GitLabNotOffered(GitLabError):
+    """This GitLab does not have what we asked for."""
+
+
+class GitLabRefused(GitLabError):
+    """GitLab understood a GraphQL query and did not answer it, or not wholly."""
 
 
 class GitLabMissing(GitLabError):

@@ -4,6 +4,9 @@ python-gitlab is synchronous: every call runs in a thread, one at a time (its se
 that nothing here blocks the loop. Tries again what got no answer or a passing failure, except the creation of a
 runner: an answer that was lost may have made one, so its caller looks for it first. Tokens go in headers and bodies,
 never in URLs, and no message quotes one.
+
+Lists come by keyset pages where GitLab has them (stable while jobs come and go, and no costlier at the end than at the
+start), else by offset pages; which lists have them differs by version and is learnt from its answer, 405.
 """
 
 import asyncio
@@ -18,9 +21,18 @@ from gitlab.exceptions import GitlabError as LibraryError
 from pydantic import SecretStr
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from bridge.demand import PendingJob
-from bridge.errors import GitLabDenied, GitLabError, GitLabMissing, GitLabUnavailable, RunnerTokenRejected
+from bridge.errors import (
+    GitLabDenied,
+    GitLabError,
+    GitLabMissing,
+    GitLabNotOffered,
+    GitLabRefused,
+    GitLabUnavailable,
+    InsufficientScope,
+    RunnerTokenRejected,
+)
 from bridge.names import token_fingerprint
+from bridge.observed import PendingJob
 
 T = TypeVar("T")
 
@@ -28,6 +40,7 @@ _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _ATTEMPTS_MAX = 3  # then the whole look is held and tried at the next interval
 _RETRY_SECONDS_MAX = 5.0
 _PER_PAGE = 100  # GitLab's most
+_KEYSET = {"pagination": "keyset", "order_by": "id", "sort": "desc"}
 _LIVE = {"archived": "false", "simple": "true"}
 # python-gitlab would sleep in our one thread for as long as a Retry-After says; the controller waits instead.
 _NO_WAIT: dict[str, Any] = {"obey_rate_limit": False}
@@ -84,23 +97,50 @@ class GitLab:
             keep_base_url=True,
             per_page=_PER_PAGE,
         )
+        self._graphql = f"{url.rstrip('/')}/api/graphql"
+        self._bearer = {"Authorization": f"Bearer {token.get_secret_value()}"}
         self._one_at_a_time = asyncio.Lock()
+        self._without_keyset: set[str] = set()
+        self.requests_sent = 0
 
     async def project_paths(self, projects: Sequence[str], groups: Sequence[str]) -> tuple[str, ...]:
         """Return the projects to watch: those named, those of the groups, or, with neither, all we are a member of."""
         found = list(projects)
         for group in groups:
             path = f"/groups/{quote(group, safe='')}/projects"
-            found += _paths(await self._list(path, _LIVE | {"include_subgroups": "true"}))
+            found += _paths(await self._list(path, _LIVE | {"include_subgroups": "true"}, keyset="group projects"))
         if not projects and not groups:
-            found += _paths(await self._list("/projects", _LIVE | {"membership": "true"}))
+            found += _paths(await self._list("/projects", _LIVE | {"membership": "true"}, keyset="projects"))
         return tuple(dict.fromkeys(found))
+
+    async def all_project_paths(self) -> tuple[str, ...]:
+        """Return all projects of the instance that our token may see."""
+        return tuple(_paths(await self._list("/projects", _LIVE, keyset="projects")))
+
+    async def is_administrator(self) -> bool:
+        """Whether our token is an administrator's, and may say so. Raises GitLabDenied where it is not accepted."""
+        try:
+            row = await self._call(lambda: self._gitlab.http_get("/user", **_NO_WAIT))
+        except InsufficientScope:
+            return False
+        return row.get("is_admin") is True
+
+    async def graphql(self, query: str, variables: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the data of a GraphQL query. Raises GitLabRefused if there are `errors`, also beside some data."""
+        body = {"query": query, "variables": dict(variables)}
+        options = _NO_WAIT | {"extra_headers": self._bearer}
+        answer = await self._call(lambda: self._gitlab.http_post(self._graphql, post_data=body, **options))
+        if errors := answer.get("errors"):
+            raise GitLabRefused(f"GraphQL: {'; '.join(str(error.get('message')) for error in errors)}")
+        data: Mapping[str, Any] = answer["data"]
+        return data
 
     async def pending_jobs(self, project: str) -> list[PendingJob]:
         """Return a project's jobs with status pending, also those a runner has taken and not yet acknowledged."""
         rows = await self._list(
             f"/projects/{quote(project, safe='')}/jobs",
-            {"scope[]": "pending", "pagination": "keyset", "order_by": "id", "sort": "desc"},
+            {"scope[]": "pending"},
+            keyset="project jobs",
         )
         return [_pending_job(project, row) for row in rows]
 
@@ -139,6 +179,11 @@ class GitLab:
         """Make a runner what `spec` says."""
         await self._call(lambda: self._gitlab.http_put(f"/runners/{runner_id}", post_data=spec.body(), **_NO_WAIT))
 
+    async def set_paused(self, runner_id: int, *, is_paused: bool) -> None:
+        """Let a runner get no more jobs, or get them again. What it runs goes on."""
+        body = {"paused": is_paused}
+        await self._call(lambda: self._gitlab.http_put(f"/runners/{runner_id}", post_data=body, **_NO_WAIT))
+
     async def delete_runner(self, runner_id: int) -> None:
         """Delete a runner and its tokens."""
         await self._call(lambda: self._gitlab.http_delete(f"/runners/{runner_id}", **_NO_WAIT))
@@ -171,7 +216,18 @@ class GitLab:
         except GitLabDenied as error:
             raise RunnerTokenRejected(f"GitLab rejects the runner's token: {error}") from error
 
-    async def _list(self, path: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
+    async def _list(self, path: str, query: Mapping[str, str], *, keyset: str = "") -> list[dict[str, Any]]:
+        """Return all rows of a list, each once. `keyset` names the kind of list if it may have keyset pages."""
+        if keyset and keyset not in self._without_keyset:
+            try:
+                return await self._all_pages(path, {**query, **_KEYSET})
+            except GitLabNotOffered:
+                self._without_keyset.add(keyset)
+        rows = await self._all_pages(path, query)
+        # A row that moved from one offset page to the next while we read is in both.
+        return list({row["id"]: row for row in rows}.values())
+
+    async def _all_pages(self, path: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = await self._call(
             lambda: list(self._gitlab.http_list(path, query_data=dict(query), iterator=True, **_NO_WAIT))
         )
@@ -202,8 +258,12 @@ class GitLab:
     def _translated(self, error: LibraryError) -> GitLabError:
         message = f"{error.response_code}: {error.error_message}"
         match error.response_code:
+            case 403 if "insufficient_scope" in str(error.response_body):
+                return InsufficientScope(message)
             case 401 | 403:
                 return GitLabDenied(message)
+            case 405:
+                return GitLabNotOffered(message)
             case 404:
                 return GitLabMissing(message)
             case code if code is None or code in _PASSING or code >= 500:
@@ -212,6 +272,7 @@ class GitLab:
                 return GitLabError(message)
 
     def _note_retry_after(self, response: requests.Response, *_: object, **__: object) -> None:
+        self.requests_sent += 1
         seconds = response.headers.get("Retry-After", "")
         if seconds.isdigit():
             self._retry_after_seconds = float(seconds)

@@ -16,6 +16,11 @@ ATTEMPT = "isthmus.dev/attempt"
 TOKEN = "isthmus.dev/token"  # noqa: S105  # a fingerprint: pods of an older token cannot ask for jobs any more
 SYSTEM_ID = "isthmus.dev/system-id"  # annotation: what the runner calls itself at GitLab
 RUNNER_ID = "isthmus.dev/runner-id"  # annotation on the Secret
+TEMPLATE = "isthmus.dev/template"  # annotation on a Deployment: which pods it was written for
+PAUSED_SINCE = "isthmus.dev/runner-paused-since"  # annotation on a Deployment: we paused its runner at GitLab
+APP = "app.kubernetes.io/name"
+FEDERATED_RUNNER = "gitlab-runner-federated"  # value of APP: pods of Deployments, and no others
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 CI_JOB_NAME = "isthmus.dev/ci-job-name"  # annotation: project and name, for people
 CI_JOB_URL = "isthmus.dev/ci-job-url"
 
@@ -35,6 +40,11 @@ def job_name(bridge: str, profile: str, ci_job: int, attempt: int) -> str:
     return f"{bridge}-{profile}-{ci_job}-{attempt}"
 
 
+def spare_name(bridge: str, profile: str, number: int) -> str:
+    """Return the name of the Kubernetes Job of a spare runner: one made for no CI job in particular."""
+    return f"{bridge}-{profile}-idle-{number}"
+
+
 def secret_name(bridge: str, profile: str) -> str:
     """Return the name of the Secret with a profile's token and config.toml."""
     return f"{bridge}-runner-{profile}"
@@ -48,6 +58,15 @@ def runner_name(bridge: str, profile: str) -> str:
 def system_id(seed: str) -> str:
     """Return what a runner calls itself at GitLab: `r_` and 12 letters or digits, as GitLab requires."""
     return "r_" + sha256(seed.encode()).hexdigest()[:12]
+
+
+def system_id_of_pod(uid: str) -> str:
+    """Return what the runner in a Deployment's pod calls itself: the first 48 bits of the pod's random UID.
+
+    A template cannot give each pod an annotation of its own, and in a target the pod has another name and UID. But
+    there it carries the UID of its proxy as a label, so that the pod itself and we at home can name it alike.
+    """
+    return "r_" + uid.replace("-", "")[:12]
 
 
 def token_fingerprint(token: str) -> str:

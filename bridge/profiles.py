@@ -22,6 +22,8 @@ from bridge.errors import ConfigurationError
 
 # With a bridge's name, a CI job's id and an attempt it still makes a Kubernetes name (63).
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$"
+# Pods of a Deployment have its name and 17 characters more in theirs.
+_DEPLOYMENT = r"^([a-z0-9]([a-z0-9-]{0,44}[a-z0-9])?)?$"
 _OS = "kubernetes.io/os"
 _ARCH = "kubernetes.io/arch"
 _TAG = re.compile(r"[^\s,]{1,255}")
@@ -33,6 +35,13 @@ class Executor(StrEnum):
 
     SHELL = "shell"  # the runner's own container: one pod per job
     KUBERNETES = "kubernetes"  # a pod that the runner makes in its cluster: needs rights there
+
+
+class Mode(StrEnum):
+    """How a profile's runners live."""
+
+    JOB = "job"  # one pod per CI job, made when the job waits
+    DEPLOYMENT = "deployment"  # a Deployment of pods that take one job after the other
 
 
 def _as_text(value: object) -> object:
@@ -68,6 +77,11 @@ class Profile(_Strict):
     arch: Literal["amd64", "arm64", "arm", "386", "ppc64le", "riscv64", "s390x"]
     tags: tuple[str, ...] = Field(min_length=1)
     runners_max: int = Field(default=10, ge=0, le=1000, alias="max")
+    runners_min: int = Field(default=0, ge=0, le=1000, alias="min")
+    idle: int = Field(default=0, ge=0, le=1000)
+    mode: Mode = Mode.JOB
+    replicas: Literal["auto"] | Annotated[int, Field(ge=0, le=1000)] | None = None  # deployment mode; None is auto
+    deployment: str = Field(default="", pattern=_DEPLOYMENT)
     targets: tuple[str, ...] = ()
     virtual_node_selector: dict[str, str] = Field(default_factory=dict)
     executor: Executor = Executor.SHELL
@@ -91,7 +105,19 @@ class Profile(_Strict):
             raise ValueError("job_pods: the kubernetes executor needs it; write job_pods: {image: ...}")
         if self.executor is Executor.SHELL and self.job_pods is not None:
             raise ValueError("job_pods: only the kubernetes executor makes any; remove it or set executor: kubernetes")
+        for fault in _scaling_faults(self):
+            raise ValueError(fault)
         return self
+
+    @property
+    def owns_replicas(self) -> bool:
+        """Whether the bridge, and no person, decides how many replicas the Deployment has."""
+        return not isinstance(self.replicas, int)
+
+    @property
+    def deployment_name(self) -> str:
+        """The Deployment of a profile in deployment mode."""
+        return self.deployment or f"gitlab-runner-federated-{self.name}"
 
     def fits(self, tags: frozenset[str]) -> bool:
         """Whether GitLab may give a job with these tags to this profile's runner."""
@@ -108,12 +134,31 @@ class Profile(_Strict):
         return platform | self.node_selector
 
 
+def _scaling_faults(profile: Profile) -> list[str]:
+    faults = []
+    for name, number in (("min", profile.runners_min), ("idle", profile.idle), ("replicas", profile.replicas)):
+        if isinstance(number, int) and number > profile.runners_max:
+            faults.append(f"{name}: {number} is more than max: {profile.runners_max}; lower {name} or raise max")
+    if profile.mode is Mode.JOB:
+        for name, value in (("replicas", profile.replicas), ("deployment", profile.deployment or None)):
+            if value is not None:
+                faults.append(f"{name}: only a Deployment has any; remove it or set mode: deployment")
+    elif not profile.owns_replicas and (profile.runners_min or profile.idle):
+        faults.append("replicas: with a number a person decides, and min and idle mean nothing; keep one or the others")
+    return faults
+
+
 _FIXES = {
     "name": "write lower-case letters, digits and -, at most 24",
     "os": "write linux or windows",
     "arch": "write it as Kubernetes does: amd64, arm64, ...",
     "tags": "list the tags jobs use, for example [arm64, aarch64]",
     "max": "write how many runners may exist at once, 0 to 1000",
+    "min": "write how many runners shall always exist, 0 to max",
+    "idle": "write how many free runners shall be ready beyond the busy ones, 0 to max",
+    "mode": "write job (one pod per CI job) or deployment (pods that stay)",
+    "replicas": "write auto, or the number to start with and to scale by hand",
+    "deployment": "write a name of lower-case letters, digits and -, at most 46",
     "maximum_timeout_seconds": "write seconds, 600 (GitLab's least) to 604800",
     "run_untagged": "remove it: a job without tags says nothing about its hardware",
     "executor": "write shell or kubernetes",
@@ -179,6 +224,8 @@ def _conflicts(profiles: list[Profile]) -> list[str]:
         both = f"profiles {one.name} and {other.name}"
         if one.name == other.name:
             faults.append(f"{both}: name: is used twice; give each profile a name of its own")
+        elif one.mode is other.mode is Mode.DEPLOYMENT and one.deployment_name == other.deployment_name:
+            faults.append(f"{both}: deployment: {one.deployment_name} would belong to both; name another one")
         elif shared := ", ".join(sorted(first & second)):
             is_nested = first < second or second < first
             if not is_nested:
@@ -204,5 +251,10 @@ def remarks(profile: Profile) -> list[str]:
         found.append(
             "the kubernetes executor makes pods in its cluster: set service_account to one that may "
             "(deploy/rbac/runner-kubernetes-executor.yaml)"
+        )
+    if profile.mode is Mode.JOB and profile.runners_min + profile.idle > 0:
+        found.append(
+            "min and idle keep pods that wait for up to ISTHMUS_BRIDGE_IDLE_TIMEOUT_SECONDS and are then made anew; "
+            "mode: deployment keeps them for good"
         )
     return found

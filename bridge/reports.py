@@ -1,24 +1,23 @@
 """What `isthmus bridge status` and `check` print: as data first, then as tables made from that data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from bridge.demand import Plan, ProfileDemand, RunnerPod
-from bridge.profiles import Profile
+from bridge.demand import Plan, ProfileDemand
+from bridge.observed import Fleet, ManagerPod, Observed, RunnerPod
+from bridge.profiles import Mode, Profile
 
 Report = dict[str, Any]
 
 
-def report(plan: Plan, pods: Sequence[RunnerPod], runner_ids: Mapping[str, int]) -> Report:
-    """Return the state of all profiles and the jobs nobody takes, ready for JSON."""
+def report(plan: Plan, observed: Observed, runner_ids: Mapping[str, int], source: tuple[str, str]) -> Report:
+    """Return the state of all profiles and the jobs nobody takes, ready for JSON. `source` is (name, why)."""
     return {
-        "profiles": [
-            _profile(wish, [pod for pod in pods if pod.profile == wish.profile.name], runner_ids)
-            for wish in plan.demands
-        ],
+        "demand_source": {"name": source[0], "reason": source[1]},
+        "profiles": [_profile(wish, observed, runner_ids) for wish in plan.demands],
         "unroutable": [
             {"id": lost.job.id, "project": lost.job.project, "name": lost.job.name, "reason": lost.reason}
             for lost in plan.unroutable
@@ -26,13 +25,18 @@ def report(plan: Plan, pods: Sequence[RunnerPod], runner_ids: Mapping[str, int])
     }
 
 
-def _profile(wish: ProfileDemand, pods: Sequence[RunnerPod], runner_ids: Mapping[str, int]) -> Report:
-    profile = wish.profile
+def _profile(wish: ProfileDemand, observed: Observed, runner_ids: Mapping[str, int]) -> Report:
+    profile, fleet = wish.profile, observed.fleet
+    pods = sorted((p for p in fleet.pods if p.profile == profile.name), key=lambda pod: (pod.ci_job, pod.attempt))
+    managers = sorted((p for p in fleet.managers if p.profile == profile.name), key=lambda pod: pod.pod)
     return {
         "name": profile.name,
         "platform": f"{profile.os}/{profile.arch}",
         "tags": list(profile.tags),
+        "mode": profile.mode.value,
         "max": profile.runners_max,
+        "min": profile.runners_min,
+        "idle": profile.idle,
         "targets": list(profile.targets),
         "runner": runner_ids.get(profile.name),
         "pending": [{"id": job.id, "project": job.project, "name": job.name} for job in wish.pending],
@@ -40,7 +44,18 @@ def _profile(wish: ProfileDemand, pods: Sequence[RunnerPod], runner_ids: Mapping
         "busy": wish.busy,
         "free": wish.free,
         "held": wish.held,
-        "pods": [_pod(pod) for pod in sorted(pods, key=lambda pod: (pod.ci_job, pod.attempt))],
+        "deployment": _deployment(profile, fleet) if profile.mode is Mode.DEPLOYMENT else None,
+        "pods": [_pod(pod) for pod in pods] + [_manager(pod, observed) for pod in managers],
+    }
+
+
+def _deployment(profile: Profile, fleet: Fleet) -> Report:
+    found = fleet.deployments.get(profile.name)
+    return {
+        "name": profile.deployment_name,
+        "replicas": found.replicas if found else None,
+        "scaled_by": "the bridge" if profile.owns_replicas else "hand",
+        "runner_paused": bool(found and found.paused_since),
     }
 
 
@@ -51,6 +66,19 @@ def _pod(pod: RunnerPod) -> Report:
         "phase": pod.phase.value,
         "node": pod.node,
         "made_for": pod.ci_job,
+        "system_id": pod.system_id,
+        "detail": pod.detail,
+    }
+
+
+def _manager(pod: ManagerPod, observed: Observed) -> Report:
+    state = "leaving" if pod.is_leaving else pod.phase.value
+    return {
+        "job": "",
+        "pod": pod.pod,
+        "phase": f"{state}, busy" if pod.system_id in observed.busy else state,
+        "node": pod.node,
+        "made_for": 0,
         "system_id": pod.system_id,
         "detail": pod.detail,
     }
@@ -73,10 +101,13 @@ def show(data: Report, console: Console) -> None:
         )
     console.print(table)
     if pods := [pod for profile in data["profiles"] for pod in profile["pods"]]:
-        table = Table("POD OF", "PHASE", "VIRTUAL NODE", "MADE FOR JOB", "DETAIL", box=None)
+        table = Table("JOB OR POD", "PHASE", "VIRTUAL NODE", "MADE FOR JOB", "DETAIL", box=None)
         for pod in pods:
-            table.add_row(pod["job"], pod["phase"], pod["node"], str(pod["made_for"]), pod["detail"])
+            made_for = str(pod["made_for"] or "any")
+            table.add_row(pod["job"] or pod["pod"], pod["phase"], pod["node"], made_for, pod["detail"])
         console.print("", table)
+    source = data["demand_source"]
+    console.print(f"\ndemand is read by {source['name']}: {source['reason']}", markup=False)
     for lost in data["unroutable"]:
         console.print(f"job {lost['id']} ({lost['project']}: {lost['name']}): {lost['reason']}", markup=False)
 
@@ -89,5 +120,17 @@ def meaning(profile: Profile) -> str:
     node = ", ".join(f"{key}={value}" for key, value in profile.manager_selector().items())
     return (
         f"{profile.name}: jobs tagged [{', '.join(profile.tags)}] run on {profile.os}/{profile.arch} in {where}, "
-        f"at most {profile.runners_max} at once ({profile.executor.value} executor; runner on nodes with {node})"
+        f"{_numbers(profile)} ({profile.executor.value} executor; runner on nodes with {node})"
     )
+
+
+def _numbers(profile: Profile) -> str:
+    """Return how many runners there are, and who says so."""
+    most = f"at most {profile.runners_max} at once"
+    least = f", at least {profile.runners_min}" if profile.runners_min else ""
+    ready = f", {profile.idle} free ones kept ready" if profile.idle else ""
+    if profile.mode is Mode.JOB:
+        return most + least + ready
+    if not profile.owns_replicas:
+        return f"in Deployment {profile.deployment_name}, {profile.replicas} replicas until scaled by hand"
+    return f"in Deployment {profile.deployment_name}, {most}{least}{ready}"

@@ -1,4 +1,5 @@
 """From a wanted runner to the Kubernetes objects that make it run: a Secret per profile, a Job per runner. Pure.
+(Deployments of runners that stay: deployments.py.)
 
 The Job makes one pod, once: GitLab hands the CI job out again if the pod dies before it has taken it, and a runner
 that was stopped in the middle must not run the job a second time. `gitlab-runner run-single` exits 0 whatever became
@@ -11,8 +12,8 @@ the pod in the target unchanged, while names and labels do not.
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bridge import names
 from bridge.demand import WantedRunner
@@ -25,6 +26,7 @@ from federation.kube.api import Manifest
 _DEADLINE_MARGIN_SECONDS = 300
 _PREFERENCE_MAX = 100  # Kubernetes' largest weight
 _PREFERENCE_STEP = 10
+WORK_MOUNTS = ({"name": "builds", "mountPath": BUILDS}, {"name": "cache", "mountPath": CACHE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class RunnerOptions:
     wait_timeout_seconds: int
     start_timeout_seconds: float
     finished_ttl_seconds: int
+    idle_timeout_seconds: int = 3600
     image: str = ""
     ca_config_map: str = ""
 
@@ -61,18 +64,14 @@ def _secret_texts(token: str, config: str) -> dict[str, str]:
 
 
 def job(options: RunnerOptions, wanted: WantedRunner, token_fingerprint: str) -> Manifest:
-    """Return the Kubernetes Job that runs one runner."""
-    profile, ci_job = wanted.profile, wanted.job
-    name = names.job_name(options.bridge, profile.name, ci_job.id, wanted.attempt)
+    """Return the Kubernetes Job that runs one runner, for a CI job or as a spare one."""
+    profile = wanted.profile
+    name, about = _identity(options, wanted)
+    wait_seconds = options.wait_timeout_seconds if wanted.job else options.idle_timeout_seconds
     labels = names.labels(options.bridge, profile.name) | {
-        names.CI_JOB: str(ci_job.id),
+        names.CI_JOB: str(wanted.ci_job),
         names.ATTEMPT: str(wanted.attempt),
         names.TOKEN: token_fingerprint,
-    }
-    about = {
-        names.SYSTEM_ID: names.system_id(name),
-        names.CI_JOB_NAME: f"{ci_job.project}: {ci_job.name}",
-        names.CI_JOB_URL: ci_job.url,
     }
     return {
         "apiVersion": "batch/v1",
@@ -81,21 +80,35 @@ def job(options: RunnerOptions, wanted: WantedRunner, token_fingerprint: str) ->
         "spec": {
             "backoffLimit": 0,
             "ttlSecondsAfterFinished": options.finished_ttl_seconds,
-            "activeDeadlineSeconds": _deadline_seconds(options, profile),
+            "activeDeadlineSeconds": _deadline_seconds(options, profile, wait_seconds),
             "template": {
-                "metadata": {"labels": labels, "annotations": about | _election(options.namespace, profile)},
-                "spec": _pod(options, profile),
+                "metadata": {"labels": labels, "annotations": about | election(options.namespace, profile)},
+                "spec": _pod(options, profile, wait_seconds),
             },
         },
     }
 
 
-def _deadline_seconds(options: RunnerOptions, profile: Profile) -> int:
-    waiting = options.wait_timeout_seconds + int(options.start_timeout_seconds)
+def _identity(options: RunnerOptions, wanted: WantedRunner) -> tuple[str, dict[str, str]]:
+    """Return the Job's name, and annotations with the runner's system id and what it was made for."""
+    if wanted.job is None:
+        name = names.spare_name(options.bridge, wanted.profile.name, wanted.attempt)
+        return name, {names.SYSTEM_ID: names.system_id(f"{name} {wanted.seed}")}
+    name = names.job_name(options.bridge, wanted.profile.name, wanted.job.id, wanted.attempt)
+    return name, {
+        names.SYSTEM_ID: names.system_id(name),
+        names.CI_JOB_NAME: f"{wanted.job.project}: {wanted.job.name}",
+        names.CI_JOB_URL: wanted.job.url,
+    }
+
+
+def _deadline_seconds(options: RunnerOptions, profile: Profile, wait_seconds: int) -> int:
+    waiting = wait_seconds + int(options.start_timeout_seconds)
     return profile.maximum_timeout_seconds + waiting + _DEADLINE_MARGIN_SECONDS
 
 
-def _election(namespace: str, profile: Profile) -> dict[str, str]:
+def election(namespace: str, profile: Profile) -> dict[str, str]:
+    """Return the annotations that have a pod federated, to the profile's targets."""
     annotations = {wire.ELECT: ""}
     if constraints := virtual_node_constraints(namespace, profile):
         # JSON is YAML that nobody can misread: a target called `y` is a boolean to Kubernetes' YAML reader.
@@ -129,20 +142,37 @@ def _target_affinity(namespace: str, targets: tuple[str, ...]) -> Manifest:
     return affinity
 
 
-def _pod(options: RunnerOptions, profile: Profile) -> Manifest:
+def _pod(options: RunnerOptions, profile: Profile, wait_seconds: int) -> Manifest:
+    system_id = {"fieldRef": {"fieldPath": f"metadata.annotations['{names.SYSTEM_ID}']"}}
+    sources = [
+        *config_sources(options, profile),
+        {"downwardAPI": {"items": [{"path": ".runner_system_id", **system_id}]}},
+    ]
+    command = ["gitlab-runner", "run-single", "-c", f"{DIRECTORY}/config.toml"]
+    command += ["-r", names.secret_name(options.bridge, profile.name)]
+    command += ["--max-builds", "1", "--wait-timeout", str(wait_seconds)]
+    container = {
+        "name": "runner",
+        "image": options.image or profile.image,
+        "command": command,
+        "env": environment(options),
+        "resources": profile.resources.model_dump(exclude_defaults=True),
+        "volumeMounts": [{"name": "config", "mountPath": DIRECTORY, "readOnly": True}, *WORK_MOUNTS],
+    }
+    config: Manifest = {"name": "config", "projected": {"sources": sources}}
+    # A deleted pod finishes its job first: the image's stop signal makes the runner take no further one.
+    grace = {"terminationGracePeriodSeconds": profile.maximum_timeout_seconds}
+    return {"restartPolicy": "Never"} | grace | pod_spec(profile, container, [config])
+
+
+def pod_spec(profile: Profile, container: Manifest, volumes: Sequence[Manifest]) -> Manifest:
+    """Return what runner pods of both modes have in common, around their container."""
     pod: Manifest = {
-        "restartPolicy": "Never",
         "nodeSelector": profile.manager_selector(),
         # The kubernetes executor makes pods in its cluster; a shell runner has no business with the API.
         "automountServiceAccountToken": profile.executor is Executor.KUBERNETES,
-        # A deleted pod finishes its job first: the image's stop signal makes the runner take no further one.
-        "terminationGracePeriodSeconds": profile.maximum_timeout_seconds,
-        "containers": [_container(options, profile)],
-        "volumes": [
-            {"name": "config", "projected": {"sources": _config_sources(options, profile)}},
-            {"name": "builds", "emptyDir": {}},
-            {"name": "cache", "emptyDir": {}},
-        ],
+        "containers": [container],
+        "volumes": [*volumes, {"name": "builds", "emptyDir": {}}, {"name": "cache", "emptyDir": {}}],
     }
     if profile.tolerations:
         pod["tolerations"] = [dict(toleration) for toleration in profile.tolerations]
@@ -151,47 +181,18 @@ def _pod(options: RunnerOptions, profile: Profile) -> Manifest:
     return pod
 
 
-def _container(options: RunnerOptions, profile: Profile) -> Manifest:
-    environment = [{"name": "FF_DISABLE_AUTOMATIC_TOKEN_ROTATION", "value": "true"}]
+def environment(options: RunnerOptions) -> list[Manifest]:
+    """Return the variables of every runner's container: many share one token, so none may replace it."""
+    variables = [{"name": "FF_DISABLE_AUTOMATIC_TOKEN_ROTATION", "value": "true"}]
     if options.ca_config_map:
-        environment.append({"name": "SSL_CERT_FILE", "value": CA_FILE})
-    return {
-        "name": "runner",
-        "image": options.image or profile.image,
-        "command": [
-            "gitlab-runner",
-            "run-single",
-            "-c",
-            f"{DIRECTORY}/config.toml",
-            "-r",
-            names.secret_name(options.bridge, profile.name),
-            "--max-builds",
-            "1",
-            "--wait-timeout",
-            str(options.wait_timeout_seconds),
-        ],
-        "env": environment,
-        "resources": profile.resources.model_dump(exclude_defaults=True),
-        "volumeMounts": [
-            {"name": "config", "mountPath": DIRECTORY, "readOnly": True},
-            {"name": "builds", "mountPath": BUILDS},
-            {"name": "cache", "mountPath": CACHE},
-        ],
-    }
+        variables.append({"name": "SSL_CERT_FILE", "value": CA_FILE})
+    return variables
 
 
-def _config_sources(options: RunnerOptions, profile: Profile) -> list[dict[str, Any]]:
+def config_sources(options: RunnerOptions, profile: Profile) -> list[Manifest]:
     """Return the sources of the config directory. The token's own key is left out: config.toml has it."""
-    system_id = {"fieldRef": {"fieldPath": f"metadata.annotations['{names.SYSTEM_ID}']"}}
-    sources: list[dict[str, Any]] = [
-        {
-            "secret": {
-                "name": names.secret_name(options.bridge, profile.name),
-                "items": [{"key": "config.toml", "path": "config.toml"}],
-            }
-        },
-        {"downwardAPI": {"items": [{"path": ".runner_system_id", **system_id}]}},
-    ]
+    items = [{"key": "config.toml", "path": "config.toml"}]
+    sources: list[Manifest] = [{"secret": {"name": names.secret_name(options.bridge, profile.name), "items": items}}]
     if options.ca_config_map:
         authority = {"name": options.ca_config_map, "items": [{"key": "ca.crt", "path": "certs/ca.crt"}]}
         sources.append({"configMap": authority})

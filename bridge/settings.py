@@ -1,7 +1,7 @@
 """Everything a bridge can be told, from the environment (ISTHMUS_BRIDGE_...). Nobody else reads it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AnyHttpUrl, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -32,8 +32,12 @@ class Settings(BaseSettings):
     gitlab_timeout_seconds: float = Field(default=10.0, ge=1, le=120)
 
     # Whose jobs are watched: full paths or ids. With neither, all projects the token's user is a member of.
+    # `*` instead of projects: all of the instance.
     projects: Names = ()
     groups: Names = ()
+    # Where pending jobs are read: `graphql` is one query per 100 of them and needs an administrator's token, `rest` one
+    # request per project; `auto` takes graphql where the token allows it.
+    demand_source: Literal["auto", "graphql", "rest"] = "auto"
     # Seconds until projects are looked up again, where they are not all named: new projects wait that long for their
     # first runner. One request per 100 projects; as long as there are none, every look asks.
     discovery_interval_seconds: float = Field(default=60.0, ge=1, le=86_400)
@@ -46,8 +50,8 @@ class Settings(BaseSettings):
     namespace: str = Field(default="ci", min_length=1, max_length=63)
     profiles_file: Path = Path("runner-config/profiles.yaml")
 
-    # Seconds between two looks at GitLab: one request per project and profile each. A job waits half of it on
-    # average; GitLab allows 600 lists a minute and user.
+    # Seconds between two looks at GitLab (docs/performance.md says how many requests one takes). A job waits half of it
+    # on average; GitLab allows 600 lists of project jobs a minute and user.
     poll_interval_seconds: float = Field(default=10.0, ge=0.2, le=600)
     # Seconds between two signs of life per runner. GitLab calls a runner offline after 2 h, and fails jobs whose
     # runners are all offline after 1 h more; three may be lost before that.
@@ -55,6 +59,11 @@ class Settings(BaseSettings):
     # Seconds an idle runner waits for a job before it leaves. Short: pods made for jobs that others took cost little.
     # Long: pods are reused by jobs that come soon. GitLab's long poll (50 s) is added.
     wait_timeout_seconds: int = Field(default=120, ge=5, le=3600)
+    # Seconds that a spare runner (min, idle of a profile in job mode) waits for a job before another takes its place.
+    # Short: many pods come and go for nothing. Long: after min or idle were lowered the surplus stays for so long.
+    idle_timeout_seconds: int = Field(default=3600, ge=60, le=604_800)
+    # Seconds that a Deployment keeps more replicas than are needed. Short: pods go and come with every pipeline.
+    scale_down_delay_seconds: float = Field(default=300.0, ge=0, le=86_400)
     # Pods made per profile in one look. Bounds what a wrong decision or a flood of jobs can cost at once.
     burst_max: int = Field(default=10, ge=1, le=1000)
     # Seconds until a pod that has not started is given up and another one is tried. Image pulls must fit in it.

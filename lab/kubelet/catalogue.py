@@ -7,6 +7,7 @@ More come from the configuration (`images`).
 """
 
 import re
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -31,6 +32,7 @@ class Image:
     environment: dict[str, str] = field(default_factory=dict)
     directory: str = "/"
     commands: tuple[str, ...] = ()  # of the lab, offered on PATH; see `commands.py`
+    stop_signal: int = signal.SIGTERM  # what its main process gets when the pod is to end
 
 
 _BUILD = ("buildah",)
@@ -39,7 +41,14 @@ _BUILD_SETTINGS = {"STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot"}
 
 CATALOGUE: tuple[Image, ...] = (
     Image("pause", entrypoint=("sleep", "infinity")),
-    Image("gitlab-runner*", ("gitlab-runner",), ("run",), _BUILD_SETTINGS, commands=("gitlab-runner", *_BUILD)),
+    Image(
+        "gitlab-runner*",
+        ("gitlab-runner",),
+        ("run",),
+        _BUILD_SETTINGS,
+        commands=("gitlab-runner", *_BUILD),
+        stop_signal=signal.SIGQUIT,
+    ),
     Image("buildah*", (), ("bash",), _BUILD_SETTINGS, commands=_BUILD),
     Image("buildah/*", (), ("bash",), _BUILD_SETTINGS, commands=_BUILD),
     Image("skopeo/*", entrypoint=("skopeo",)),

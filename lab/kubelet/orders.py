@@ -62,6 +62,7 @@ class Workshop:
             "user": user,
             "group": group,
             "groups": list((pod["spec"].get("securityContext") or {}).get("supplementalGroups") or ()),
+            "stop_signal": int(image.stop_signal),
             "terminal": {"rows": 24, "columns": 80} if manifest.get("tty") else None,
             "hostname": hostname(pod),
             "place": str(place.root),

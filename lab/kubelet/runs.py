@@ -75,7 +75,7 @@ class Run:
 
     async def stop(self, grace: Callable[[], float]) -> None:
         """Ask it to end, and make it end once `grace()` seconds are over; `grace` may shrink meanwhile."""
-        self.process.signal(signal.SIGTERM)
+        self.process.signal(self._order["stop_signal"])
         while not self.ended.is_set():
             left = grace()
             if left <= 0:

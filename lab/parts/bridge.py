@@ -24,7 +24,8 @@ async def start_bridge(lab: Construction) -> None:
     (profiles,) = read([shipped("runner-config") / "profiles.yaml"])
     file = lab.directory.service("profiles.json")
     file.write_text(json.dumps(_in_these_clusters(profiles, lab.clusters), indent=2))
-    manifests = read([shipped("deploy") / "rbac" / "bridge.yaml"])
+    roles = shipped("deploy") / "rbac"
+    manifests = read([roles / "bridge.yaml", roles / "bridge-deployments.yaml"])
     await apply(home.api, manifests, _in_work_namespace)
     await create(home.api, CONFIG_MAPS, _config_map(Path(lab.record.services["registry"]["ca_file"])))
     gitlab = lab.record.services["gitlab"]

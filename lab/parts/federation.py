@@ -85,7 +85,7 @@ def _understood(manifest: Manifest) -> Manifest:
 
 def _rights(deploy: Path) -> list[Path]:
     # Bridge and job pods are other parts' business; they name a namespace that only those create.
-    others = {"bridge.yaml", "runner-kubernetes-executor.yaml"}
+    others = {"bridge.yaml", "bridge-deployments.yaml", "runner-kubernetes-executor.yaml"}
     return [path for path in sorted((deploy / "rbac").glob("*.yaml")) if path.name not in others]
 
 

@@ -1,4 +1,4 @@
-"""The bridge's identity in a cluster of the lab: a service account that holds deploy/rbac/bridge.yaml, no more."""
+"""The bridge's identity in a cluster of the lab: a service account with the bridge's roles of deploy/rbac, no more."""
 
 import json
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from federation.kube.resources import ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS
 from lab.running import RunningLab
 from tests.bridge.gitlab_site import Site, gitlab_site
 
-RBAC = Path(__file__).parents[2] / "deploy" / "rbac" / "bridge.yaml"
+RBAC = Path(__file__).parents[2] / "deploy" / "rbac"
 ACCOUNT = "isthmus-bridge"
 
 
@@ -23,12 +23,13 @@ async def bridge_kubeconfig(lab_in_use: RunningLab, namespace: str) -> dict[str,
     api = lab_in_use.api()
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT}}
     await api.create(SERVICE_ACCOUNTS, account, namespace)
-    role, binding = yaml.safe_load_all(RBAC.read_text())
-    for manifest in (role, binding):
-        manifest["metadata"]["namespace"] = namespace
-    binding["subjects"] = [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}]
-    await api.create(ROLES, role)
-    await api.create(ROLE_BINDINGS, binding)
+    for file in ("bridge.yaml", "bridge-deployments.yaml"):
+        role, binding = yaml.safe_load_all((RBAC / file).read_text())
+        for manifest in (role, binding):
+            manifest["metadata"]["namespace"] = namespace
+        binding["subjects"] = [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}]
+        await api.create(ROLES, role)
+        await api.create(ROLE_BINDINGS, binding)
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     answer = await api.create(SERVICE_ACCOUNTS, request, namespace, name=ACCOUNT, subresource="token")
     config: dict[str, Any] = json.loads(lab_in_use.kubeconfig().read_text())

@@ -9,7 +9,8 @@ import pytest
 
 from bridge import runners
 from bridge.cluster import Cluster
-from bridge.demand import PendingJob, Phase, RunnerPod, WantedRunner
+from bridge.demand import WantedRunner
+from bridge.observed import PendingJob, Phase, RunnerPod
 from bridge.profiles import Profile
 from bridge.runners import RunnerOptions
 from federation.kube.api import Api, Manifest
@@ -58,7 +59,7 @@ async def test_a_runner_s_life_as_the_job_controller_tells_it(
         await report(bare_lab.api(), pods.items[0], "Succeeded")
         (ended,) = await until(cluster, lambda found: found[0].finished_at is not None)
         assert ended.phase is Phase.SUCCEEDED
-        assert await cluster.read_once() == [ended]
+        assert (await cluster.read_once()).pods == [ended]
     finally:
         following.cancel()
 

@@ -15,8 +15,8 @@ import pytest
 
 from bridge.cluster import Cluster
 from bridge.controller import Bridge, Pace
-from bridge.demand import Bounds, RunnerPod
 from bridge.errors import BridgeError
+from bridge.observed import Bounds, Fleet, RunnerPod
 from bridge.profiles import Profile
 from bridge.reading import DemandReader, Watched
 from bridge.registration import Registrar
@@ -286,12 +286,12 @@ async def test_while_gitlab_is_away_nothing_is_decided_and_then_it_goes_on(
 async def test_a_project_that_comes_later_is_watched_too(site: Site) -> None:
     reader = DemandReader(site.client(), Watched((), (), timedelta(minutes=1)), site.now)
     site.push(arm=["arm64"])
-    assert [job.project for job in (await reader.observe([], {})).pending] == ["root/app"]
+    assert [job.project for job in (await reader.observe(Fleet(), {})).pending] == ["root/app"]
     site.project = projects.create_project(site.state, "later")
     site.push(arm=["arm64"])
-    assert len((await reader.observe([], {})).pending) == 1
+    assert len((await reader.observe(Fleet(), {})).pending) == 1
     site.pass_time(minutes=1)
-    assert {job.project for job in (await reader.observe([], {})).pending} == {"root/app", "root/later"}
+    assert {job.project for job in (await reader.observe(Fleet(), {})).pending} == {"root/app", "root/later"}
 
 
 async def test_it_runs_until_it_is_stopped(running: Stage) -> None:

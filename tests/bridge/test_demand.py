@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.demand import Bounds, Observed, PendingJob, Phase, Plan, ProfileDemand, RunnerPod, decide, route
+from bridge.demand import Plan, ProfileDemand, decide
+from bridge.observed import Bounds, Fleet, Observed, PendingJob, Phase, RunnerPod
 from bridge.profiles import Profile
+from bridge.routing import route
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 BOUNDS = Bounds(burst_max=10, start_timeout_seconds=600, wait_timeout_seconds=120)
@@ -47,7 +49,7 @@ def plan(
     bounds: Bounds = BOUNDS,
 ) -> Plan:
     tokens = {profile.name: token for profile in profiles if token}
-    return decide(profiles, Observed(busy, pending, pods or [], tokens), bounds, NOW)
+    return decide(profiles, Observed(busy, pending, Fleet(pods or []), tokens), bounds, NOW)
 
 
 def arm(plan: Plan) -> ProfileDemand:
@@ -55,7 +57,7 @@ def arm(plan: Plan) -> ProfileDemand:
 
 
 def created(plan: Plan) -> list[tuple[int, int]]:
-    return [(wanted.job.id, wanted.attempt) for wanted in arm(plan).create]
+    return [(wanted.ci_job, wanted.attempt) for wanted in arm(plan).create]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_a_pod_that_never_starts_is_given_up_and_replaced() -> None:
     late = runner(1, Phase.STARTING, ago=601)
     wish = arm(plan([waiting(1)], [late]))
     assert wish.expired == (late,)
-    assert [(wanted.job.id, wanted.attempt) for wanted in wish.create] == [(1, 1)]
+    assert [(wanted.ci_job, wanted.attempt) for wanted in wish.create] == [(1, 1)]
     # GitLab says that it works: the news from the target is late, the pod is not.
     assert arm(plan([waiting(1)], [late], busy=frozenset({"r_1_0"}))).expired == ()
 
@@ -152,6 +154,62 @@ def test_a_profile_whose_pods_keep_failing_is_probed_with_one_pod() -> None:
     assert len(created(plan(jobs, recovered))) == 5
 
 
+KEPT = Profile(name="arm64", os="linux", arch="arm64", tags=("arm64",), max=5, min=2, idle=1)
+
+
+def spare(number: int, phase: Phase = Phase.RUNNING, ago: float = 60, lived: float = 40) -> RunnerPod:
+    pod = runner(0, phase, number, ago + lived if phase is Phase.SUCCEEDED else ago)
+    return replace(pod, finished_at=NOW - timedelta(seconds=ago)) if phase is Phase.SUCCEEDED else pod
+
+
+@pytest.mark.parametrize(
+    ("situation", "pending", "pods", "busy", "expected"),
+    [
+        ("min is made when nothing waits", [], [], [], [(0, 0), (0, 1)]),
+        ("and no more than min", [], [spare(0), spare(1, Phase.STARTING)], [], []),
+        ("busy ones count for min, idle asks for a free one", [], [spare(0), runner(7)], ["r_0_0", "r_7_0"], [(0, 1)]),
+        ("a waiting job comes first, then the idle one", [1], [], [], [(1, 0), (0, 0)]),
+        ("a free one is the waiting job's; another is made ready", [1], [spare(0)], [], [(0, 1)]),
+        ("those that left are made again, with new numbers", [], [spare(0, Phase.SUCCEEDED), spare(1)], [], [(0, 2)]),
+    ],
+)
+def test_min_and_idle(
+    situation: str, pending: list[int], pods: list[RunnerPod], busy: list[str], expected: list[tuple[int, int]]
+) -> None:
+    found = plan([waiting(number) for number in pending], pods, frozenset(busy), (KEPT,))
+    assert created(found) == expected, situation
+
+
+def test_idle_never_goes_beyond_max() -> None:
+    pods = [runner(number) for number in range(1, 6)]
+    full = plan([], pods, frozenset(pod.system_id for pod in pods), (KEPT,))
+    assert (created(full), arm(full).held) == ([], "the profile is at its max")
+
+
+def test_spare_runners_that_leave_as_soon_as_they_come_are_made_more_slowly() -> None:
+    early = [spare(number, Phase.SUCCEEDED, ago=5, lived=2) for number in range(2)]
+    held = arm(plan([], early, profiles=(KEPT,)))
+    assert held.create == ()
+    assert "left as soon as they had come" in held.held
+    later = [replace(pod, created_at=NOW - timedelta(20), finished_at=NOW - timedelta(seconds=11)) for pod in early]
+    assert created(plan([], later, profiles=(KEPT,))) == [(0, 2), (0, 3)]
+
+
+def test_a_spare_runner_waits_longer_than_one_made_for_a_job() -> None:
+    for seconds, is_free in ((3600, True), (3721, False)):
+        old = replace(spare(0), started_at=NOW - timedelta(seconds=seconds))
+        assert arm(plan([], [old], profiles=(KEPT,))).free == int(is_free)
+
+
+def test_the_system_id_of_a_spare_runner_is_new_although_its_name_is_not() -> None:
+    (first, _) = arm(plan([], profiles=(KEPT,))).create
+    (later, _) = arm(
+        decide((KEPT,), Observed(frozenset(), [], Fleet(), {"arm64": "t"}), BOUNDS, NOW + timedelta(1))
+    ).create
+    assert first.attempt == later.attempt == 0
+    assert first.seed != later.seed
+
+
 def test_nothing_is_created_without_a_token_and_the_reason_is_told() -> None:
     assert arm(plan([waiting(1)], token="")).held == "the profile has no runner token yet"
 
@@ -162,7 +220,7 @@ jobs_drawn = st.lists(
 pods_drawn = st.lists(
     st.builds(
         runner,
-        st.integers(1, 40),
+        st.integers(0, 40),
         st.sampled_from(list(Phase)),
         st.integers(0, 3),
         st.floats(0, 2000),
@@ -176,28 +234,29 @@ pods_drawn = st.lists(
 def test_bounds_hold_and_names_are_new(jobs: list[PendingJob], pods: list[RunnerPod], data: st.DataObject) -> None:
     ids = sorted({pod.system_id for pod in pods})
     busy = frozenset(data.draw(st.sets(st.sampled_from(ids)))) if ids else frozenset[str]()
-    wish = arm(plan(jobs, pods, busy))
+    profile = data.draw(st.sampled_from([ARM, KEPT]))
+    wish = arm(plan(jobs, pods, busy, (profile,)))
     active = [pod for pod in pods if not pod.is_finished]
     assert len(wish.create) + len(active) <= max(ARM.runners_max, len(active))
-    assert len(wish.create) <= max(0, len(jobs) - wish.free)
-    made = {(wanted.job.id, wanted.attempt) for wanted in wish.create}
+    assert len([wanted for wanted in wish.create if wanted.job]) <= max(0, len(jobs) - wish.free)
+    made = {(wanted.ci_job, wanted.attempt) for wanted in wish.create}
     assert len(made) == len(wish.create)
     assert not made & {(pod.ci_job, pod.attempt) for pod in pods}
     assert all(pod.system_id not in busy for pod in wish.expired)
 
 
-@given(jobs_drawn, pods_drawn)
+@given(jobs_drawn, pods_drawn, st.sampled_from([ARM, KEPT]))
 def test_what_was_created_is_enough_and_a_second_look_adds_nothing(
-    jobs: list[PendingJob], pods: list[RunnerPod]
+    jobs: list[PendingJob], pods: list[RunnerPod], profile: Profile
 ) -> None:
-    first = arm(plan(jobs, pods))
+    first = arm(plan(jobs, pods, profiles=(profile,)))
     fresh = [
-        replace(runner(wanted.job.id, Phase.STARTING, wanted.attempt), job=f"new-{wanted.job.id}")
+        replace(runner(wanted.ci_job, Phase.STARTING, wanted.attempt), job=f"new-{wanted.ci_job}-{wanted.attempt}")
         for wanted in first.create
     ]
-    second = arm(plan(jobs, [*pods, *fresh]))
-    assert len(second.create) <= max(0, len(jobs) - second.free)
-    if not first.held and len(first.create) == len(jobs) - min(len(jobs), first.free):
+    second = arm(plan(jobs, [*pods, *fresh], profiles=(profile,)))
+    assert second.free == first.free + len(first.create)
+    if not first.held and len(jobs) + profile.idle <= second.free and profile.runners_min <= second.active:
         assert second.create == ()
 
 

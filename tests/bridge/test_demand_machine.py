@@ -11,15 +11,19 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bridge.demand import Bounds, Observed, PendingJob, Phase, RunnerPod, decide
+from bridge.demand import decide
+from bridge.observed import Bounds, Fleet, Observed, PendingJob, Phase, RunnerPod
 from bridge.profiles import Profile
 
 ARM = Profile(name="arm64", os="linux", arch="arm64", tags=("arm64",), max=4)
+KEPT = Profile(name="arm64", os="linux", arch="arm64", tags=("arm64",), max=4, min=2, idle=1)
 BOUNDS = Bounds(burst_max=3, start_timeout_seconds=600, wait_timeout_seconds=120)
 
 
-class Fleet(RuleBasedStateMachine):
+class Crew(RuleBasedStateMachine):
     """One profile, its queue and its pods."""
+
+    profile = ARM
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,16 +54,16 @@ class Fleet(RuleBasedStateMachine):
     def look(self) -> None:
         """The bridge looks and creates what it wants; a name that exists is refused by the API server."""
         pending = [PendingJob(job, "p", "j", frozenset({"arm64"})) for job in self.pending]
-        observed = Observed(frozenset(self.work), pending, list(self.pods.values()), {"arm64": "t"})
-        (wish,) = decide((ARM,), observed, BOUNDS, self.now).demands
+        observed = Observed(frozenset(self.work), pending, Fleet(list(self.pods.values())), {"arm64": "t"})
+        (wish,) = decide((self.profile,), observed, BOUNDS, self.now).demands
         for pod in wish.expired:
             assert pod.system_id not in self.work
             del self.pods[pod.job]
         for wanted in wish.create:
-            name = f"{wanted.job.id}-{wanted.attempt}"
+            name = f"{wanted.ci_job}-{wanted.attempt}"
             assert name not in self.pods, "a new runner needs a new name"
             self.pods[name] = RunnerPod(
-                name, name, "arm64", wanted.job.id, wanted.attempt, f"r_{name}", "t", Phase.STARTING, self.now
+                name, name, "arm64", wanted.ci_job, wanted.attempt, f"r_{name}", "t", Phase.STARTING, self.now
             )
 
     @rule(seconds=st.integers(1, 700))
@@ -108,7 +112,7 @@ class Fleet(RuleBasedStateMachine):
     @invariant()
     def max_is_kept(self) -> None:
         """Never more runners than the profile allows."""
-        assert len(self.in_phase(Phase.STARTING, Phase.RUNNING)) <= ARM.runners_max
+        assert len(self.in_phase(Phase.STARTING, Phase.RUNNING)) <= self.profile.runners_max
 
     @invariant()
     def no_job_is_lost_or_run_twice(self) -> None:
@@ -131,7 +135,28 @@ class Fleet(RuleBasedStateMachine):
                 self.end(pod, Phase.SUCCEEDED)
             self.max_is_kept()
             self.no_job_is_lost_or_run_twice()
+        self.no_pods_are_missing()
+
+    def no_pods_are_missing(self) -> None:
+        """With nothing to do, min and idle are there after a while."""
+        wanted = max(self.profile.runners_min, self.profile.idle)
+        for _ in range(100):
+            self.pass_time(10)
+            self.look()
+            for pod in self.in_phase(Phase.STARTING):
+                self.change(pod, Phase.RUNNING)
+            if len(self.in_phase(Phase.RUNNING)) >= wanted:
+                return
+        raise AssertionError("the kept runners never came")
 
 
-Fleet.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-TestFleet = Fleet.TestCase
+class KeptCrew(Crew):
+    """The same with runners that are always there."""
+
+    profile = KEPT
+
+
+for machine in (Crew, KeptCrew):
+    machine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestCrew = Crew.TestCase
+TestKeptCrew = KeptCrew.TestCase

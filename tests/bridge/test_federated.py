@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from bridge import runners
-from bridge.demand import PendingJob, WantedRunner
+from bridge.demand import WantedRunner
 from bridge.names import SYSTEM_ID
+from bridge.observed import PendingJob
 from bridge.profiles import Profile
 from bridge.runners import RunnerOptions
 from federation import names as wire

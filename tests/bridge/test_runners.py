@@ -7,7 +7,8 @@ import tomllib
 import yaml
 
 from bridge import names, runner_toml, runners
-from bridge.demand import PendingJob, WantedRunner
+from bridge.demand import WantedRunner
+from bridge.observed import PendingJob
 from bridge.profiles import Executor, JobPods, Profile
 from bridge.runners import RunnerOptions
 from federation import names as wire

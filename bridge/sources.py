@@ -1,0 +1,134 @@
+"""Two ways to read demand from GitLab, by what the bridge's token allows.
+
+*graphql*, for administrators: one query returns the pending jobs of the whole instance, 100 a page; which managers are
+busy takes one query per runner. *rest*, for everybody: one list per project, and one request per active pod, because
+REST does not say which manager runs a job but answers when asked about one.
+
+There is no third way for others: GraphQL gives the jobs of one project per query only, and to those who are no
+administrators it gives an empty list of the instance's jobs instead of an error. So the source is chosen by who we are,
+never by what came back.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+from bridge.errors import GitLabDenied, GitLabError, GitLabMissing
+from bridge.gitlab_api import GitLab
+from bridge.observed import PendingJob
+
+_BUILD = "/Ci::Build/"  # in the ids of jobs that runners run; trigger jobs have others
+# 100 a page is GitLab's most.
+_PENDING = """
+query($after: String) {
+  jobs(statuses: [PENDING], first: 100, after: $after) {
+    pageInfo { hasNextPage endCursor }
+    nodes { id name tags webPath project { fullPath } runner { id } ... on CiJob { runnerManager { systemId } } }
+  }
+}
+"""
+_BUSY = """
+query($runner: CiRunnerID!, $after: String) {
+  runner(id: $runner) {
+    jobs(statuses: [RUNNING], first: 100, after: $after) {
+      pageInfo { hasNextPage endCursor }
+      nodes { id ... on CiJob { runnerManager { systemId } } }
+    }
+  }
+}
+"""
+
+
+class Source(Protocol):
+    """Where demand is read."""
+
+    name: str
+
+    async def busy(self, runner_id: int, system_ids: Collection[str]) -> set[str]:
+        """Return which of a runner's managers run a job now."""
+        ...
+
+    async def pending(self, projects: Sequence[str], troubles: dict[str, str]) -> list[PendingJob]:
+        """Return the pending jobs of these projects; note in `troubles` which could not be read, and why."""
+        ...
+
+
+class Rest:
+    """One list per project."""
+
+    name = "rest"
+
+    def __init__(self, gitlab: GitLab) -> None:
+        self._gitlab = gitlab
+
+    async def busy(self, runner_id: int, system_ids: Collection[str]) -> set[str]:
+        """Ask about each manager, but only if the runner runs anything."""
+        if not await self._gitlab.running_count(runner_id):
+            return set()
+        return {one for one in system_ids if await self._gitlab.is_busy(runner_id, one)}
+
+    async def pending(self, projects: Sequence[str], troubles: dict[str, str]) -> list[PendingJob]:
+        """Ask project by project; raises only if none could be read."""
+        jobs: list[PendingJob] = []
+        failures: list[GitLabError] = []
+        for project in projects:
+            try:
+                jobs += await self._gitlab.pending_jobs(project)
+                troubles[project] = ""
+            except (GitLabMissing, GitLabDenied) as error:
+                failures.append(error)
+                troubles[project] = str(error)
+        if failures and len(failures) == len(projects):
+            raise failures[0]
+        return jobs
+
+
+class GraphQL:
+    """One query for the instance."""
+
+    name = "graphql"
+
+    def __init__(self, gitlab: GitLab, url: str) -> None:
+        self._gitlab = gitlab
+        self._url = url
+
+    async def busy(self, runner_id: int, system_ids: Collection[str]) -> set[str]:
+        """Ask for the runner's running jobs with their managers."""
+        found: set[str] = set()
+        variables = {"runner": f"gid://gitlab/Ci::Runner/{runner_id}"}
+        after: str | None = None
+        while True:
+            data = await self._gitlab.graphql(_BUSY, {**variables, "after": after})
+            if data["runner"] is None:  # deleted by someone: registration notices when it next looks
+                return set()
+            page = data["runner"]["jobs"]
+            found |= {manager["systemId"] for node in page["nodes"] if (manager := node.get("runnerManager"))}
+            if not page["pageInfo"]["hasNextPage"]:
+                return found & set(system_ids)
+            after = page["pageInfo"]["endCursor"]
+
+    async def pending(self, projects: Sequence[str], troubles: dict[str, str]) -> list[PendingJob]:
+        """Ask for all, and keep those of the projects."""
+        watched = set(projects)
+        jobs: dict[int, PendingJob] = {}
+        after: str | None = None
+        while True:
+            page = (await self._gitlab.graphql(_PENDING, {"after": after}))["jobs"]
+            for job in (self._job(node) for node in page["nodes"] if _BUILD in node["id"]):
+                if job.project in watched:
+                    jobs[job.id] = job
+            if not page["pageInfo"]["hasNextPage"]:
+                troubles.update(dict.fromkeys(projects, ""))
+                return list(jobs.values())
+            after = page["pageInfo"]["endCursor"]
+
+    def _job(self, node: Mapping[str, Any]) -> PendingJob:
+        manager = node.get("runnerManager") or {}
+        return PendingJob(
+            id=int(node["id"].rpartition("/")[2]),
+            project=(node["project"] or {}).get("fullPath", ""),
+            name=str(node["name"]),
+            tags=frozenset(node["tags"] or ()),
+            url=f"{self._url}{node['webPath'] or ''}",
+            is_assigned=bool(node["runner"]),
+            taken_by=str(manager.get("systemId") or ""),
+        )
