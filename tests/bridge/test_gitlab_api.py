@@ -8,11 +8,28 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from bridge.errors import GitLabDenied, GitLabMissing, GitLabUnavailable, RunnerTokenRejected
+from bridge.errors import GitLabDenied, GitLabMissing, GitLabRefused, GitLabUnavailable, RunnerTokenRejected
 from bridge.gitlab_api import GitLab, RunnerSpec
 from tests.bridge.gitlab_site import Site
 
 SPEC = RunnerSpec("isthmus/arm64 (isthmus bridge)", ("arm64", "aarch64"), 3600, "note")
+
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def served(answer: Answer, use: Callable[[GitLab], Awaitable[object]]) -> None:
+    """Call a GitLab that answers everything with `answer`."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        listener = web.TCPSite(runner, "127.0.0.1", 0)
+        await listener.start()
+        await use(GitLab(f"http://127.0.0.1:{runner.addresses[0][1]}", SecretStr("glpat-x")))
+    finally:
+        await runner.cleanup()
 
 
 async def test_a_runner_from_creation_to_deletion(site: Site) -> None:
@@ -56,6 +73,57 @@ async def test_pending_jobs_come_over_all_pages_with_their_tags(site: Site) -> N
     assert found[0].url.startswith(site.url)
 
 
+def pages(count: int, *, has_keyset: bool) -> tuple[Answer, list[str]]:
+    """A list of projects two a page, and the queries it was asked with; a row moves on while it is read."""
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        query = request.query
+        asked.append(query.get("pagination", "offset"))
+        if query.get("pagination") == "keyset" and not has_keyset:
+            error = {"error": "Keyset pagination is not yet available for this type of request"}
+            return web.json_response(error, status=405)
+        start = int(query.get("cursor", (int(query.get("page", "1")) - 1) * 2))
+        start -= int(start > 0 and not has_keyset)  # something new came in front: the last row is seen again
+        rows = [{"id": number, "path_with_namespace": f"g/p{number}"} for number in range(count)][start : start + 2]
+        headers = {}
+        if start + 2 < count:
+            place = {"cursor": str(start + 2)} if has_keyset else {"page": str(int(query.get("page", "1")) + 1)}
+            headers["Link"] = f'<{request.url.update_query(place)}>; rel="next"'
+        return web.json_response(rows, headers=headers)
+
+    return answer, asked
+
+
+@pytest.mark.parametrize("has_keyset", [True, False], ids=["keyset", "offset"])
+async def test_lists_come_whole_by_the_pages_that_gitlab_offers(*, has_keyset: bool) -> None:
+    answer, asked = pages(5, has_keyset=has_keyset)
+
+    async def use(gitlab: GitLab) -> None:
+        for _ in range(2):
+            assert await gitlab.all_project_paths() == tuple(f"g/p{number}" for number in range(5)), "each once"
+
+    await served(answer, use)
+    assert asked.count("keyset") == (6 if has_keyset else 1), "what GitLab does not have is asked for once"
+
+
+async def test_who_is_an_administrator(site: Site) -> None:
+    assert await site.client().is_administrator()
+    with pytest.raises(GitLabDenied):
+        await site.client("glpat-wrong-token").is_administrator()
+
+
+async def test_what_graphql_refuses_is_an_error_although_the_answer_is_200() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"data": {"jobs": None}, "errors": [{"message": "too complex"}]})
+
+    async def use(gitlab: GitLab) -> None:
+        with pytest.raises(GitLabRefused, match="too complex"):
+            await gitlab.graphql("{ jobs { nodes { id } } }", {})
+
+    await served(answer, use)
+
+
 async def test_running_jobs_are_told_per_manager(site: Site) -> None:
     gitlab = site.client()
     runner = await gitlab.create_runner("instance", SPEC)
@@ -93,23 +161,6 @@ async def test_a_wrong_token_is_denied_and_not_quoted(site: Site) -> None:
         await site.client().pending_jobs("root/none")
 
 
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-async def failing(answer: Answer, use: Callable[[GitLab], Awaitable[object]]) -> None:
-    """Call a GitLab that answers everything with `answer`."""
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        listener = web.TCPSite(runner, "127.0.0.1", 0)
-        await listener.start()
-        await use(GitLab(f"http://127.0.0.1:{runner.addresses[0][1]}", SecretStr("glpat-x")))
-    finally:
-        await runner.cleanup()
-
-
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 async def test_passing_failures_are_tried_again_and_then_told_with_the_wait(status: int) -> None:
     asked = 0
@@ -124,7 +175,7 @@ async def test_passing_failures_are_tried_again_and_then_told_with_the_wait(stat
             await gitlab.runner(1)
         assert caught.value.retry_after_seconds == 17
 
-    await failing(answer, use)
+    await served(answer, use)
     assert asked == 3
 
 
@@ -140,7 +191,7 @@ async def test_a_runner_is_never_created_twice_because_an_answer_was_lost() -> N
         with pytest.raises(GitLabUnavailable):
             await gitlab.create_runner("instance", SPEC)
 
-    await failing(answer, use)
+    await served(answer, use)
     assert asked == 1
 
 

@@ -41,7 +41,7 @@ def config(profile: Profile, *, has_ca: bool = False, token: str = TOKEN) -> str
     )
 
 
-def test_config_toml_of_a_shell_runner() -> None:
+def test_trap_1_10_config_toml_of_a_shell_runner() -> None:
     parsed = tomllib.loads(config(ARM, has_ca=True))
     (runner,) = parsed["runners"]
     # What section 1.8 calls mandatory for run-single, and what 1.10 lets us say.
@@ -56,7 +56,7 @@ def test_config_toml_of_a_shell_runner() -> None:
     assert "kubernetes" not in runner
 
 
-def test_config_toml_of_a_kubernetes_runner_always_selects_os_and_arch() -> None:
+def test_trap_1_10_a_kubernetes_runner_always_selects_os_and_arch_so_that_its_helper_image_fits() -> None:
     (runner,) = tomllib.loads(config(WINDOWS))["runners"]
     assert (runner["executor"], runner["shell"]) == ("kubernetes", "pwsh")
     assert runner["kubernetes"]["node_selector"] == {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 
@@ -64,6 +65,32 @@ async def test_run_takes_jobs_one_after_the_other_until_quit(recorder: Recorder,
     await recorder.until(lambda: [put["state"] for put in recorder.puts()].count("success") == 2)
     process.send_signal(signal.SIGQUIT)
     assert (await ended(process, 5))[0] == 0
+
+
+async def test_trap_1_9_run_drops_the_poll_in_flight_and_with_it_a_job_that_arrives(
+    recorder: Recorder, program: Program
+) -> None:
+    """Unlike run-single. It is why a Deployment is shrunk only while its runner is paused."""
+    recorder.poll_seconds = 1
+    recorder.jobs.append(job_payload("echo lost"))
+    process = await program.start("run", "-c", "config.toml")
+    await recorder.until(lambda: len(recorder.calls) == 1)
+    process.send_signal(signal.SIGQUIT)
+    assert (await ended(process))[0] == 0
+    assert recorder.puts() == []
+
+
+async def test_trap_1_9_quit_asked_for_again_and_again_still_lets_the_job_finish(
+    recorder: Recorder, program: Program
+) -> None:
+    recorder.jobs.append(job_payload("echo go", "sleep 2", "echo finished"))
+    process = await program.start("run", "-c", "config.toml")
+    await _until_running(recorder, "01O go")
+    for _ in range(3):
+        process.send_signal(signal.SIGQUIT)
+        await asyncio.sleep(0.3)
+    assert (await ended(process))[0] == 0
+    assert recorder.puts()[-1]["state"] == "success"
 
 
 async def test_a_job_canceled_gracefully_still_runs_its_after_script(recorder: Recorder, program: Program) -> None:
