@@ -1,8 +1,8 @@
-"""The part of GitLab's GraphQL schema that finds jobs: root `jobs`, `project { jobs }`, `currentUser`, `metadata`.
+"""The part of GitLab's GraphQL schema that finds jobs: root `jobs`, and those of one project or one runner.
 
 Names, arguments, nullability, ids and refusals are GitLab's, a surprise among them: `Project.jobs` may be asked for one
-project per query. A field that is not in here is an error that names it, never a null. What the query's author may see
-is decided here; whether the token may ask at all is decided by `http_graphql`.
+project per query, `CiRunner.jobs` for one runner. A field that is not in here is an error that names it, never a null.
+What the query's author may see is decided here; whether the token may ask at all is decided by `http_graphql`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from graphql import GraphQLError, GraphQLObjectType, GraphQLResolveInfo, build_s
 
 from lab.gitlab.errors import NotFound
 from lab.gitlab.matching import is_stuck, may_take
-from lab.gitlab.model import Job, Pipeline, Project, Runner, User
+from lab.gitlab.model import Job, Pipeline, Project, Runner, RunnerManager, User
 from lab.gitlab.predefined import REVISION, VERSION
 from lab.gitlab.progress import status_of
 from lab.gitlab.roles import Role, role_in
@@ -26,7 +26,7 @@ from lab.gitlab.state import State
 from lab.gitlab.views import moment, runner_status
 
 PAGE_MAX = 100  # GitLab's default and most; a larger `first` is cut to it
-_ONE_PROJECT = '"jobs" field can be requested only for 1 Project(s) at a time.'
+_ONLY_ONE = '"jobs" field can be requested only for 1 {}(s) at a time.'
 _ONLY_PENDING = 'compatibleRunnerId can only be used when the `statuses` argument is set to "PENDING"'
 
 _JOB_FIELDS = """
@@ -55,6 +55,7 @@ scalar Time
 scalar Duration
 scalar JobID
 scalar CiRunnerID
+scalar CiRunnerManagerID
 scalar CiPipelineID
 scalar ProjectID
 scalar UserID
@@ -73,10 +74,12 @@ type PageInfo {{ hasNextPage: Boolean! hasPreviousPage: Boolean! startCursor: St
 type CiRunner {{
   id: CiRunnerID! description: String runnerType: CiRunnerType! status: CiRunnerStatus! paused: Boolean!
   tagList: [String!]
+  jobs(statuses: [CiJobStatus!], first: Int, last: Int, after: String, before: String): CiJobInterfaceConnection
 }}
+type CiRunnerManager {{ id: CiRunnerManagerID! systemId: String! }}
 type Pipeline {{ id: CiPipelineID! iid: String! status: PipelineStatusEnum! ref: String sha: String path: String }}
 interface CiJobInterface {{ {_JOB_FIELDS} }}
-type CiJob implements CiJobInterface {{ {_JOB_FIELDS} }}
+type CiJob implements CiJobInterface {{ {_JOB_FIELDS} runnerManager: CiRunnerManager }}
 type CiJobEdge {{ cursor: String! node: CiJob }}
 type CiJobConnection {{ count(limit: Int = 1000): Int! edges: [CiJobEdge] nodes: [CiJob] pageInfo: PageInfo! }}
 type CiJobInterfaceEdge {{ cursor: String! node: CiJobInterface }}
@@ -92,6 +95,7 @@ type Query {{
   currentUser: CurrentUser
   metadata: Metadata
   project(fullPath: ID!): Project
+  runner(id: CiRunnerID!): CiRunner
   jobs(statuses: [CiJobStatus!], runnerTypes: [CiRunnerType!], compatibleRunnerId: CiRunnerID,
     first: Int, last: Int, after: String, before: String): CiJobInterfaceConnection
 }}
@@ -102,11 +106,12 @@ NOBODY = User(0, "", "")  # who shows no token
 
 @dataclass(slots=True)
 class Asking:
-    """One query: on what, for whom, and how often it has asked for a project's jobs."""
+    """One query: on what, for whom, and how often it has asked for a project's or a runner's jobs."""
 
     state: State
     user: User
     project_jobs_asked: int = 0
+    runner_jobs_asked: int = 0
 
 
 Info = GraphQLResolveInfo[Asking]
@@ -132,12 +137,28 @@ def _project_jobs(project: Project, info: Info, **asked: Any) -> Values | None:
     asking = info.context
     asking.project_jobs_asked += 1
     if asking.project_jobs_asked > 1:
-        raise GraphQLError(_ONE_PROJECT)
+        raise GraphQLError(_ONLY_ONE.format("Project"))
     if role_in(asking.user, project) < Role.REPORTER:
         return None
     found = (job for job in asking.state.jobs.values() if job.project is project)
     if asked.get("withArtifacts"):
         found = (job for job in found if job.artifacts)
+    return _connection(_with_status(found, asked), asking.state, asked)
+
+
+def _one_runner(_root: object, info: Info, *, id: str) -> Values | None:  # noqa: A002 - GraphQL's
+    """Null for one that is not there, or not for this user to see (the lab: administrators only)."""
+    runner = _runner_of(info.context.state, id)
+    return _runner(info.context.state, runner) if runner and info.context.user.is_admin else None
+
+
+def _runner_jobs(runner: Values, info: Info, **asked: Any) -> Values:
+    asking = info.context
+    asking.runner_jobs_asked += 1
+    if asking.runner_jobs_asked > 1:
+        raise GraphQLError(_ONLY_ONE.format("CiRunner"))
+    mine = _runner_of(asking.state, runner["id"])
+    found = (job for job in asking.state.jobs.values() if mine is not None and job.runner is mine)
     return _connection(_with_status(found, asked), asking.state, asked)
 
 
@@ -156,16 +177,20 @@ def _all_jobs(_root: object, info: Info, **asked: Any) -> Values:
 def _compatible_runner(state: State, asked: Values) -> Runner:
     if asked.get("statuses") != ["PENDING"]:
         raise GraphQLError(_ONLY_PENDING)
-    text = str(asked["compatibleRunnerId"])
+    runner = _runner_of(state, str(asked["compatibleRunnerId"]))
+    if runner is None:
+        raise GraphQLError("The resource that you are attempting to access does not exist")
+    return runner
+
+
+def _runner_of(state: State, text: str) -> Runner | None:
+    """The runner of a global id, if there is one."""
     kind, _, number = text.removeprefix("gid://gitlab/").rpartition("/")
     if not text.startswith("gid://gitlab/") or not number.isdecimal():
         raise GraphQLError(f'"{text}" is not a valid Global ID')
     if kind != "Ci::Runner":
         raise GraphQLError(f'"{text}" does not represent an instance of Ci::Runner')
-    runner = state.runners.get(int(number))
-    if runner is None:
-        raise GraphQLError("The resource that you are attempting to access does not exist")
-    return runner
+    return state.runners.get(int(number))
 
 
 def _with_status(jobs: Iterable[Job], asked: Values) -> list[Job]:
@@ -235,6 +260,7 @@ def _job(state: State, job: Job) -> Values:
         "failureMessage": job.failure_reason or None,
         "detailedStatus": {"text": job.status.capitalize(), "label": job.status, "group": job.status},
         "runner": _runner(state, job.runner) if job.runner else None,
+        "runnerManager": _manager(job.manager) if job.manager else None,
         "pipeline": _pipeline(job.pipeline),
         "project": job.project,
     }
@@ -249,6 +275,10 @@ def _runner(state: State, runner: Runner) -> Values:
         "paused": runner.is_paused,
         "tagList": list(runner.tags),
     }
+
+
+def _manager(manager: RunnerManager) -> Values:
+    return {"id": _gid("Ci::RunnerManager", manager.id), "systemId": manager.system_id}
 
 
 def _pipeline(pipeline: Pipeline) -> Values:
@@ -276,9 +306,11 @@ _resolve(
     "Query",
     jobs=_all_jobs,
     project=_project,
+    runner=_one_runner,
     currentUser=_current_user,
     metadata=lambda _root, _info: {"version": VERSION, "revision": REVISION},
 )
+_resolve("CiRunner", jobs=_runner_jobs)
 _resolve(
     "Project",
     jobs=_project_jobs,

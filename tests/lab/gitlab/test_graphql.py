@@ -178,3 +178,27 @@ async def test_refusals_have_graphqls_shape(site: Site, ask: Ask) -> None:
         assert status == 200
         assert message in answer["errors"][0]["message"]
     assert (await ask("{ metadata { version } }"))[1] == {"data": {"metadata": {"version": "19.3.0"}}}
+
+
+RUNNER_JOBS = """
+query($id: CiRunnerID!) {
+  runner(id: $id) { jobs(statuses: [RUNNING]) { nodes { id ... on CiJob { runnerManager { systemId } } } } }
+}
+"""
+
+
+async def test_the_jobs_of_one_runner_with_their_managers(site: Site, ask: Ask) -> None:
+    push(site, "a: {script: [x], tags: [arm64]}\nb: {script: [x], tags: [arm64]}")
+    mine = runner(site, "arm64")
+    assert jobs.request(site.shell.state, mine.token, "r_pod000000001", INFO)
+    _, answer = await ask(RUNNER_JOBS, id=f"gid://gitlab/Ci::Runner/{mine.id}")
+    assert answer["data"]["runner"]["jobs"]["nodes"] == [
+        {"id": "gid://gitlab/Ci::Build/1", "runnerManager": {"systemId": "r_pod000000001"}}
+    ]
+    _, answer = await ask(RUNNER_JOBS, id="gid://gitlab/Ci::Runner/99")
+    assert answer == {"data": {"runner": None}}
+    one = f'runner(id: "gid://gitlab/Ci::Runner/{mine.id}") {{ jobs {{ nodes {{ id }} }} }}'
+    _, answer = await ask(f"{{ first: {one} second: {one} }}")
+    assert [error["message"] for error in answer["errors"]] == [
+        '"jobs" field can be requested only for 1 CiRunner(s) at a time.'
+    ]
