@@ -67,9 +67,9 @@ async def reading(size: Size) -> list[Row]:
         paths = await gitlab.all_project_paths()
         rest, graphql = Rest(gitlab), GraphQL(gitlab, state.site.url)
         found = [
-            ("plain", *await _measured(gitlab, _plain_look(gitlab, registrations, pods, paths))),
-            ("rest", *await _measured(gitlab, _look(rest, registrations, pods, paths))),
-            ("graphql", *await _measured(gitlab, _look(graphql, registrations, pods, paths))),
+            ("plain", *await _measured(gitlab, lambda: _plain_look(gitlab, registrations, pods, paths))),
+            ("rest", *await _measured(gitlab, lambda: _look(rest, registrations, pods, paths))),
+            ("graphql", *await _measured(gitlab, lambda: _look(graphql, registrations, pods, paths))),
         ]
     plain_requests = found[0][1]
     return [
@@ -87,9 +87,11 @@ async def reading(size: Size) -> list[Row]:
     ]
 
 
-async def _measured(gitlab: GitLab, look: Awaitable[int]) -> tuple[int, float]:
+async def _measured(gitlab: GitLab, look: Callable[[], Awaitable[int]]) -> tuple[int, float]:
+    """Requests and seconds of a second look: the first may learn what the others need not ask."""
+    assert await look() > 0, "there are jobs to be found"
     requests, started = gitlab.requests_sent, time.perf_counter()
-    assert await look > 0, "there are jobs to be found"
+    await look()
     return gitlab.requests_sent - requests, time.perf_counter() - started
 
 

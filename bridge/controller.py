@@ -206,9 +206,14 @@ class Bridge:
         """
         present = {pod.system_id: pod.profile for pod in observed.fleet.managers}
         for system_id in self._memory.deployed.keys() - present.keys():
-            registered = registrations.get(self._memory.deployed[system_id])
-            if registered and not await self._gitlab.is_busy(registered.id, system_id):
+            profile = self._memory.deployed[system_id]
+            registered = registrations.get(profile)
+            if registered is None or await self._gitlab.is_busy(registered.id, system_id):
+                continue
+            try:
                 await self._gitlab.delete_manager(registered.token, system_id)
+            except RunnerTokenRejected:
+                self._registrar.forget(profile)
         self._memory.deployed = present
 
     def _report(self, about: str, message: str) -> None:

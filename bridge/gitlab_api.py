@@ -144,9 +144,15 @@ class GitLab:
         )
         return [_pending_job(project, row) for row in rows]
 
-    async def running_count(self, runner_id: int) -> int:
-        """Return how many jobs a runner runs, over all its managers."""
-        return len(await self._list(f"/runners/{runner_id}/jobs", {"status": "running"}))
+    async def running_jobs(self, runner_id: int) -> dict[int, int]:
+        """Return the jobs that a runner runs, over all its managers, each with its project's id."""
+        rows = await self._list(f"/runners/{runner_id}/jobs", {"status": "running"})
+        return {int(row["id"]): int(row["project"]["id"]) for row in rows}
+
+    async def manager_of(self, project_id: int, job_id: int) -> str:
+        """Return the system id of the manager that has a job; empty if none has, or GitLab does not say."""
+        row = await self._call(lambda: self._gitlab.http_get(f"/projects/{project_id}/jobs/{job_id}", **_NO_WAIT))
+        return str((row.get("runner_manager") or {}).get("system_id") or "")
 
     async def is_busy(self, runner_id: int, system_id: str) -> bool:
         """Whether the manager with this system id runs a job of this runner. GitLab knows it from its first call on."""

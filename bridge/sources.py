@@ -1,8 +1,8 @@
 """Two ways to read demand from GitLab, by what the bridge's token allows.
 
 *graphql*, for administrators: one query returns the pending jobs of the whole instance, 100 a page; which managers are
-busy takes one query per runner. *rest*, for everybody: one list per project, and one request per active pod, because
-REST does not say which manager runs a job but answers when asked about one.
+busy takes one query per runner. *rest*, for everybody: one list per project and per runner, and one request for each
+job that has begun to run, because lists do not say which manager runs a job.
 
 There is no third way for others: GraphQL gives the jobs of one project per query only, and to those who are no
 administrators it gives an empty list of the instance's jobs instead of an error. So the source is chosen by who we are,
@@ -59,12 +59,27 @@ class Rest:
 
     def __init__(self, gitlab: GitLab) -> None:
         self._gitlab = gitlab
+        self._managers: dict[int, dict[int, str]] = {}  # by runner: running job -> system id, which never changes
 
     async def busy(self, runner_id: int, system_ids: Collection[str]) -> set[str]:
-        """Ask about each manager, but only if the runner runs anything."""
-        if not await self._gitlab.running_count(runner_id):
-            return set()
-        return {one for one in system_ids if await self._gitlab.is_busy(runner_id, one)}
+        """Ask what the runner runs, and once per job which manager has it.
+
+        A job of a project that is hidden from us does not tell: then each manager is asked about.
+        """
+        running = await self._gitlab.running_jobs(runner_id)
+        known = self._managers.get(runner_id, {})
+        managers = {job: known.get(job) or await self._manager(job, project) for job, project in running.items()}
+        self._managers[runner_id] = managers
+        found = set(system_ids) & set(managers.values())
+        if "" in managers.values():
+            found |= {one for one in set(system_ids) - found if await self._gitlab.is_busy(runner_id, one)}
+        return found
+
+    async def _manager(self, job: int, project: int) -> str:
+        try:
+            return await self._gitlab.manager_of(project, job)
+        except (GitLabMissing, GitLabDenied):
+            return ""
 
     async def pending(self, projects: Sequence[str], troubles: dict[str, str]) -> list[PendingJob]:
         """Ask project by project; raises only if none could be read."""

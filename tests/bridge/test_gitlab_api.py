@@ -128,9 +128,11 @@ async def test_running_jobs_are_told_per_manager(site: Site) -> None:
     gitlab = site.client()
     runner = await gitlab.create_runner("instance", SPEC)
     site.push(build=["arm64"])
-    assert await gitlab.running_count(runner.id) == 0
+    assert await gitlab.running_jobs(runner.id) == {}
     assert site.take(runner.token.get_secret_value(), "r_pod000000001") is not None
-    assert await gitlab.running_count(runner.id) == 1
+    ((job, project),) = (await gitlab.running_jobs(runner.id)).items()
+    assert project == site.project.id
+    assert await gitlab.manager_of(project, job) == "r_pod000000001"
     assert await gitlab.is_busy(runner.id, "r_pod000000001")
     assert not await gitlab.is_busy(runner.id, "r_pod000000002")
 

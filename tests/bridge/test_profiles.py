@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge import profiles
+from bridge import profiles, reports
 from bridge.errors import ConfigurationError
 
 SHIPPED = Path(__file__).parents[2] / "runner-config" / "profiles.yaml"
@@ -113,3 +113,22 @@ def test_nested_profiles_of_one_platform_are_allowed() -> None:
 def test_a_missing_file_says_which_setting_names_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="ISTHMUS_BRIDGE_PROFILES_FILE"):
         profiles.load(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, "at most 10 at once (shell"),
+        ({"min": 2, "idle": 1}, "at most 10 at once, at least 2, 1 free ones kept ready (shell"),
+        ({"mode": "deployment"}, "in Deployment gitlab-runner-federated-arm64, at most 10 at once (shell"),
+        ({"mode": "deployment", "replicas": 3}, "arm64, 3 replicas until scaled by hand (shell"),
+    ],
+)
+def test_check_says_how_many_runners_there_are_and_who_says_so(fields: dict[str, object], expected: str) -> None:
+    (profile,) = profiles.parse(one(**fields), "file")
+    assert expected in reports.meaning(profile)
+
+
+def test_kept_one_job_runners_are_remarked_upon() -> None:
+    (profile,) = profiles.parse(one(idle=1), "file")
+    assert any("ISTHMUS_BRIDGE_IDLE_TIMEOUT_SECONDS" in remark for remark in profiles.remarks(profile))

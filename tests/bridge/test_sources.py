@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from bridge.errors import GitLabDenied
+from bridge.errors import GitLabDenied, GitLabMissing
 from bridge.gitlab_api import GitLab, Registered, RunnerSpec
 from bridge.observed import Fleet, ManagerPod, PendingJob, Phase
 from bridge.reading import Choice, DemandReader, Watched
@@ -35,9 +35,9 @@ def manager(site: Site, system_id: str) -> ManagerPod:
     return ManagerPod("p", "u", "arm64", system_id, Phase.RUNNING, site.now())
 
 
-async def at_work(site: Site, gitlab: GitLab) -> Registered:
+async def at_work(site: Site, gitlab: GitLab, scope: str = "instance") -> Registered:
     """A runner of which one manager has a job, and jobs that wait, over more than a page."""
-    registered = await gitlab.create_runner("instance", ARM)
+    registered = await gitlab.create_runner(scope, ARM)
     site.push(**{f"job-{number}": ["arm64"] for number in range(120)})
     assert site.take(registered.token.get_secret_value(), "r_busy00000001")
     return registered
@@ -75,6 +75,30 @@ async def test_an_administrator_s_token_takes_graphql_and_one_query_for_the_inst
     assert len(observed.pending) == 139
     assert observed.busy == {"r_busy00000001"}
     assert gitlab.requests_sent - before == 3, "two pages of jobs, and one query for all managers"
+
+
+async def test_by_rest_a_running_job_is_asked_about_once(site: Site) -> None:
+    gitlab = site.client(person(site))
+    registered = await at_work(site, gitlab, f"project:{site.project.id}")
+    rest, pods = Rest(gitlab), {f"r_busy0000000{number}" for number in range(1, 9)}
+    sent = []
+    for _ in range(2):
+        before = gitlab.requests_sent
+        assert await rest.busy(registered.id, pods) == {"r_busy00000001"}
+        sent.append(gitlab.requests_sent - before)
+    assert sent == [2, 1]
+
+
+async def test_by_rest_jobs_of_hidden_projects_are_found_by_asking_about_managers(site: Site) -> None:
+    gitlab = site.client(person(site))
+    registered = await gitlab.create_runner(f"project:{site.project.id}", ARM)
+    site.project = projects.create_project(site.state, "hidden")
+    site.state.runners[registered.id].project_ids.add(site.project.id)
+    (job,) = site.push(build=["arm64"])
+    assert site.take(registered.token.get_secret_value(), "r_busy00000001") is job
+    with pytest.raises(GitLabMissing):
+        await gitlab.manager_of(site.project.id, job.id)
+    assert await Rest(gitlab).busy(registered.id, {"r_busy00000001", "r_idle00000001"}) == {"r_busy00000001"}
 
 
 async def test_only_watched_projects_count_in_either_source(site: Site) -> None:
