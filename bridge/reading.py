@@ -1,7 +1,8 @@
 """Reads demand from GitLab: who is busy first, then which jobs wait (demand.py says why in this order).
 
-The source (sources.py) is chosen once, by whose token ours is. If GitLab refuses it later (rights were taken away, an
-older GitLab knows no such field), the look is done by REST, and the choice is made again after a while.
+The source (sources.py) is chosen once, by whose token ours is and whether it sees any job at all. If GitLab refuses it
+later (rights were taken away, an older GitLab knows no such field), the look is done by REST, and the choice is made
+again after a while.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +19,11 @@ from bridge.sources import GraphQL, Rest, Source
 
 EVERYWHERE = "*"  # in place of projects: all of the instance
 _CHOOSE_AGAIN = timedelta(minutes=10)
+
+_BLIND = (
+    "GraphQL shows the token, an administrator's, no job of the instance: there is none yet, or the token lacks the "
+    "scope admin_mode where Admin Mode is on"
+)
 
 Choice = Literal["auto", "graphql", "rest"]
 
@@ -50,6 +56,7 @@ class DemandReader:
         self._rest = Rest(gitlab)
         self._graphql = GraphQL(gitlab, url)
         self._source: Source | None = None
+        self._choose_again = _CHOOSE_AGAIN
         self._chosen_at = datetime.min.replace(tzinfo=UTC)
         self._projects: tuple[str, ...] = ()
         self._discovered_at = datetime.min.replace(tzinfo=UTC)
@@ -93,16 +100,29 @@ class DemandReader:
 
     async def _choose(self) -> Source:
         """Return the source in use; chosen at first, and again some time after GitLab refused it."""
-        is_second_choice = self._source is self._rest and self._choice == "auto"
-        if self._source and not (is_second_choice and self._clock() - self._chosen_at >= _CHOOSE_AGAIN):
+        is_final = self._choice != "auto" or self._source is self._graphql
+        if self._source and (is_final or self._clock() - self._chosen_at < self._choose_again):
             return self._source
+        self._choose_again = _CHOOSE_AGAIN
         if self._choice == "rest":
             return self._take(self._rest, "it is what ISTHMUS_BRIDGE_DEMAND_SOURCE says")
         if self._choice == "graphql":
             return self._take(self._graphql, "it is what ISTHMUS_BRIDGE_DEMAND_SOURCE says")
-        if await self._gitlab.is_administrator():
+        if not await self._gitlab.is_administrator():
+            return self._take(self._rest, "the token is no administrator's, so GraphQL shows it no queue")
+        if await self._sees_jobs():
             return self._take(self._graphql, "the token is an administrator's")
-        return self._take(self._rest, "the token is no administrator's, so GraphQL shows it no queue")
+        self._choose_again = self._watched.discovery_interval
+        return self._take(self._rest, _BLIND)
+
+    async def _sees_jobs(self) -> bool:
+        """Whether GraphQL shows us any job of the instance: else an empty queue would prove nothing."""
+        try:
+            return await self._graphql.sees_jobs()
+        except GitLabUnavailable:
+            raise
+        except GitLabError:
+            return False
 
     def _take(self, source: Source, reason: str) -> Source:
         if (source, reason) != (self._source, self.source_reason):

@@ -5,8 +5,8 @@ busy takes one query per runner. *rest*, for everybody: one list per project and
 job that has begun to run, because lists do not say which manager runs a job.
 
 There is no third way for others: GraphQL gives the jobs of one project per query only, and to those who are no
-administrators it gives an empty list of the instance's jobs instead of an error. So the source is chosen by who we are,
-never by what came back.
+administrators it gives an empty list of the instance's jobs instead of an error. So the source is chosen by who we are
+and by seeing any job at all (reading.py), never by an empty queue.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -105,6 +105,10 @@ class GraphQL:
     def __init__(self, gitlab: GitLab, url: str) -> None:
         self._gitlab = gitlab
         self._url = url
+
+    async def sees_jobs(self) -> bool:
+        """Whether the instance shows us any job, of whatever status."""
+        return bool((await self._gitlab.graphql("{ jobs(first: 1) { nodes { id } } }", {}))["jobs"]["nodes"])
 
     async def busy(self, runner_id: int, system_ids: Collection[str]) -> set[str]:
         """Ask for the runner's running jobs with their managers."""

@@ -120,6 +120,18 @@ async def test_others_read_by_rest_because_graphql_would_show_them_an_empty_queu
     assert "no administrator's" in found.source_reason
 
 
+async def test_an_administrator_who_sees_no_job_at_all_reads_by_rest_until_there_is_one(site: Site) -> None:
+    found = reader(site, site.client())
+    await found.observe(Fleet(), {})
+    assert found.source == "rest"
+    assert "admin_mode" in found.source_reason, "an empty answer could mean that we are not let see"
+    site.push(build=["arm64"])
+    assert len((await found.observe(Fleet(), {})).pending) == 1
+    site.pass_time(minutes=5)
+    assert len((await found.observe(Fleet(), {})).pending) == 1
+    assert found.source == "graphql"
+
+
 async def test_what_is_refused_is_read_by_rest_and_tried_again_later(site: Site) -> None:
     gitlab = site.client()
     site.push(build=["arm64"])
