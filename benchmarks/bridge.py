@@ -39,11 +39,12 @@ from bridge import runners
 from bridge.cluster import Cluster
 from bridge.controller import Bridge, Pace
 from bridge.demand import WantedRunner, decide
-from bridge.gitlab_api import GitLab, Registered
+from bridge.gitlab_api import GitLab
 from bridge.manifests import JOB_OF_POD
 from bridge.observed import Fleet, Observed, PendingJob, RunnerPod
 from bridge.reading import DemandReader
 from bridge.registration import Registrar
+from bridge.runner_spec import Registered
 from bridge.sources import GraphQL, Rest, Source
 from federation.kube.api import Api, Manifest
 from federation.kube.resources import JOBS, PODS

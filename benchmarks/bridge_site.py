@@ -14,10 +14,11 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from bridge.gitlab_api import GitLab, Registered, RunnerSpec
+from bridge.gitlab_api import GitLab
 from bridge.observed import Bounds, Phase, RunnerPod
 from bridge.profiles import Profile
 from bridge.reading import Watched
+from bridge.runner_spec import Registered, RunnerSpec
 from bridge.runners import RunnerOptions
 from federation.kube.resources import NAMESPACES, SERVICE_ACCOUNTS
 from lab.gitlab import jobs, pipelines, projects

@@ -21,11 +21,12 @@ from bridge.cluster import Cluster
 from bridge.controller import Bridge, Pace
 from bridge.demand import Plan
 from bridge.errors import BridgeError, ConfigurationError
-from bridge.gitlab_api import GitLab, Registered
+from bridge.gitlab_api import GitLab
 from bridge.observed import Bounds
 from bridge.profiles import Mode, Profile
 from bridge.reading import DemandReader, Watched
 from bridge.registration import Registrar
+from bridge.runner_spec import Registered
 from bridge.runners import RunnerOptions
 from bridge.settings import Settings
 from federation import logs

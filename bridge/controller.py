@@ -18,11 +18,12 @@ from bridge.cluster import Cluster
 from bridge.demand import Plan, ProfileDemand, WantedRunner
 from bridge.deploying import Deployer
 from bridge.errors import BridgeError, ClusterUnavailable, GitLabError, GitLabUnavailable, RunnerTokenRejected
-from bridge.gitlab_api import GitLab, Registered
+from bridge.gitlab_api import GitLab
 from bridge.observed import Bounds, Observed, Phase
 from bridge.profiles import Profile
 from bridge.reading import DemandReader
 from bridge.registration import Registrar
+from bridge.runner_spec import Registered
 from bridge.runners import RunnerOptions
 from federation.kube.errors import ApiError
 

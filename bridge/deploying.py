@@ -12,9 +12,10 @@ from bridge import deployments
 from bridge.cluster import Cluster
 from bridge.demand import ProfileDemand
 from bridge.deployments import template_hash
-from bridge.gitlab_api import GitLab, Registered
+from bridge.gitlab_api import GitLab
 from bridge.observed import RunnerDeployment
 from bridge.replicas import Step
+from bridge.runner_spec import Registered
 from bridge.runners import RunnerOptions
 
 

@@ -11,7 +11,6 @@ start), else by offset pages; which lists have them differs by version and is le
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -31,8 +30,8 @@ from bridge.errors import (
     InsufficientScope,
     RunnerTokenRejected,
 )
-from bridge.names import token_fingerprint
 from bridge.observed import PendingJob
+from bridge.runner_spec import Registered, RunnerSpec
 
 T = TypeVar("T")
 
@@ -45,39 +44,6 @@ _LIVE = {"archived": "false", "simple": "true"}
 # python-gitlab would sleep in our one thread for as long as a Retry-After says; the controller waits instead.
 _NO_WAIT: dict[str, Any] = {"obey_rate_limit": False}
 _RUNNER_SCOPES = {"instance": "instance_type", "group": "group_type", "project": "project_type"}
-
-
-@dataclass(frozen=True, slots=True)
-class RunnerSpec:
-    """What a runner shall be at GitLab."""
-
-    description: str
-    tags: tuple[str, ...]
-    maximum_timeout_seconds: int
-    note: str
-
-    def body(self) -> dict[str, Any]:
-        """Return it as GitLab's API writes it."""
-        return {
-            "description": self.description,
-            "tag_list": list(self.tags),
-            "run_untagged": False,
-            "maximum_timeout": self.maximum_timeout_seconds,
-            "maintenance_note": self.note,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """A runner and a token that was just given to it."""
-
-    id: int
-    token: SecretStr
-
-    @property
-    def fingerprint(self) -> str:
-        """Which token it is, without telling it."""
-        return token_fingerprint(self.token.get_secret_value())
 
 
 class GitLab:

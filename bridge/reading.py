@@ -13,8 +13,9 @@ from typing import Literal
 from loguru import logger
 
 from bridge.errors import GitLabError, GitLabMissing, GitLabUnavailable
-from bridge.gitlab_api import GitLab, Registered
+from bridge.gitlab_api import GitLab
 from bridge.observed import Fleet, ManagerPod, Observed, PendingJob, RunnerPod
+from bridge.runner_spec import Registered
 from bridge.sources import GraphQL, Rest, Source
 
 EVERYWHERE = "*"  # in place of projects: all of the instance

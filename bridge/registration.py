@@ -20,8 +20,9 @@ from pydantic import SecretStr
 from bridge import names, runner_toml, runners
 from bridge.cluster import Cluster
 from bridge.errors import GitLabMissing, RunnerTokenRejected
-from bridge.gitlab_api import GitLab, Registered, RunnerSpec
+from bridge.gitlab_api import GitLab
 from bridge.profiles import Profile
+from bridge.runner_spec import Registered, RunnerSpec
 from bridge.runners import RunnerOptions
 from federation.kube.api import Manifest
 from federation.kube.errors import ApiError

@@ -1,6 +1,5 @@
 """Steps of a Deployment on a real API server, one by one, with everything that may come between them."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
@@ -9,10 +8,11 @@ from bridge.cluster import Cluster
 from bridge.demand import ProfileDemand
 from bridge.deploying import Deployer
 from bridge.errors import ConfigurationError
-from bridge.gitlab_api import GitLab, Registered, RunnerSpec
+from bridge.gitlab_api import GitLab
 from bridge.observed import RunnerDeployment
 from bridge.profiles import Profile
 from bridge.replicas import Scaling, Step
+from bridge.runner_spec import Registered, RunnerSpec
 from bridge.runners import RunnerOptions
 from federation.kube.api import Api, Manifest
 from federation.kube.resources import DEPLOYMENTS
@@ -69,13 +69,13 @@ class Yard:
 
 
 @pytest.fixture
-async def yard(bare_lab: RunningLab, namespace: str, bridge_api: Api, site: Site) -> AsyncIterator[Yard]:
+async def yard(bare_lab: RunningLab, namespace: str, bridge_api: Api, site: Site) -> Yard:
     """A registered runner, and no Deployment yet."""
     gitlab = site.client()
     cluster = Cluster(bridge_api, namespace, "isthmus", has_deployments=True)
     deployer = Deployer(gitlab, cluster, RunnerOptions("isthmus", namespace, 120, 600, 900))
     registered = await gitlab.create_runner("instance", RunnerSpec("isthmus/arm64", ("arm64",), 3600, ""))
-    yield Yard(site, gitlab, cluster, deployer, registered, bare_lab.api(), namespace)
+    return Yard(site, gitlab, cluster, deployer, registered, bare_lab.api(), namespace)
 
 
 async def test_from_creation_over_a_pause_to_fewer_replicas_and_back_to_work(yard: Yard) -> None:

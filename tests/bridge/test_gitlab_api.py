@@ -9,7 +9,8 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bridge.errors import GitLabDenied, GitLabMissing, GitLabRefused, GitLabUnavailable, RunnerTokenRejected
-from bridge.gitlab_api import GitLab, RunnerSpec
+from bridge.gitlab_api import GitLab
+from bridge.runner_spec import RunnerSpec
 from tests.bridge.gitlab_site import Site
 
 SPEC = RunnerSpec("isthmus/arm64 (isthmus bridge)", ("arm64", "aarch64"), 3600, "note")

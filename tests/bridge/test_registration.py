@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from bridge.cluster import Cluster
-from bridge.gitlab_api import Registered
 from bridge.profiles import Profile
 from bridge.registration import Registrar
+from bridge.runner_spec import Registered
 from bridge.runners import RunnerOptions
 from federation.kube.api import Api
 from federation.kube.errors import Forbidden

@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from bridge.errors import GitLabDenied, GitLabMissing
-from bridge.gitlab_api import GitLab, Registered, RunnerSpec
+from bridge.gitlab_api import GitLab
 from bridge.observed import Fleet, ManagerPod, PendingJob, Phase
 from bridge.reading import Choice, DemandReader, Watched
+from bridge.runner_spec import Registered, RunnerSpec
 from bridge.sources import GraphQL, Rest
 from lab.gitlab import projects
 from tests.bridge.gitlab_site import SCOPES, Site

@@ -13,10 +13,10 @@ import pytest
 
 from bridge import runners
 from bridge.demand import WantedRunner
-from bridge.gitlab_api import RunnerSpec
 from bridge.names import SYSTEM_ID
 from bridge.observed import PendingJob
 from bridge.profiles import Profile
+from bridge.runner_spec import RunnerSpec
 from bridge.runner_toml import BUILDS, CACHE, DIRECTORY, render
 from bridge.runners import RunnerOptions
 from tests.bridge.gitlab_site import Site
