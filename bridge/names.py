@@ -1,5 +1,7 @@
 """Labels, annotations and object names of the bridge's own, each once; the federation's are in federation.names.
 
+The prefix is not the federation's: what begins with that stays at home, and the system id has to reach the target.
+
 Names are deterministic: a Job is named after the CI job it was made for and the attempt, a runner's system id after
 its Job. A bridge that crashed between two writes therefore repeats the same write, and the second one is refused.
 """
@@ -9,20 +11,20 @@ from hashlib import sha256
 from federation.kube.api import Manifest
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
-BRIDGE = "isthmus.dev/bridge"  # which bridge owns the object, so that two can share a namespace
-PROFILE = "isthmus.dev/profile"
-CI_JOB = "isthmus.dev/ci-job"  # the GitLab job the pod was made for; it may run another one
-ATTEMPT = "isthmus.dev/attempt"
-TOKEN = "isthmus.dev/token"  # noqa: S105  # a fingerprint: pods of an older token cannot ask for jobs any more
-SYSTEM_ID = "isthmus.dev/system-id"  # annotation: what the runner calls itself at GitLab
-RUNNER_ID = "isthmus.dev/runner-id"  # annotation on the Secret
-TEMPLATE = "isthmus.dev/template"  # annotation on a Deployment: which pods it was written for
-PAUSED_SINCE = "isthmus.dev/runner-paused-since"  # annotation on a Deployment: we paused its runner at GitLab
+BRIDGE = "bridge.isthmus.dev/bridge"  # which bridge owns the object, so that two can share a namespace
+PROFILE = "bridge.isthmus.dev/profile"
+CI_JOB = "bridge.isthmus.dev/ci-job"  # the GitLab job the pod was made for; it may run another one
+ATTEMPT = "bridge.isthmus.dev/attempt"
+TOKEN = "bridge.isthmus.dev/token"  # noqa: S105  # a fingerprint: pods of an older token cannot ask for jobs any more
+SYSTEM_ID = "bridge.isthmus.dev/system-id"  # annotation: what the runner calls itself at GitLab
+RUNNER_ID = "bridge.isthmus.dev/runner-id"  # annotation on the Secret
+TEMPLATE = "bridge.isthmus.dev/template"  # annotation on a Deployment: which pods it was written for
+PAUSED_SINCE = "bridge.isthmus.dev/runner-paused-since"  # annotation on a Deployment: we paused its runner at GitLab
 APP = "app.kubernetes.io/name"
 FEDERATED_RUNNER = "gitlab-runner-federated"  # value of APP: pods of Deployments, and no others
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
-CI_JOB_NAME = "isthmus.dev/ci-job-name"  # annotation: project and name, for people
-CI_JOB_URL = "isthmus.dev/ci-job-url"
+CI_JOB_NAME = "bridge.isthmus.dev/ci-job-name"  # annotation: project and name, for people
+CI_JOB_URL = "bridge.isthmus.dev/ci-job-url"
 
 
 def labels(bridge: str, profile: str) -> dict[str, str]:

@@ -128,7 +128,7 @@ def test_the_system_id_is_gitlab_s_form_and_reaches_the_runner_by_an_annotation(
         source["downwardAPI"]["items"] for source in config_volume["projected"]["sources"] if "downwardAPI" in source
     ]
     assert items == [
-        [{"path": ".runner_system_id", "fieldRef": {"fieldPath": "metadata.annotations['isthmus.dev/system-id']"}}]
+        [{"path": ".runner_system_id", "fieldRef": {"fieldPath": f"metadata.annotations['{names.SYSTEM_ID}']"}}]
     ]
 
 

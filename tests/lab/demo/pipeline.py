@@ -51,7 +51,7 @@ def gitlab_job(number: int, job: str) -> JobFacts:
 
 def proxy(job: str) -> Json:
     """A runner pod at home."""
-    annotations = {names.ELECT: "", "isthmus.dev/system-id": f"r_{job}"}
+    annotations = {names.ELECT: "", "bridge.isthmus.dev/system-id": f"r_{job}"}
     metadata = {"name": f"runner-{job}", "uid": f"uid-{job}", "annotations": annotations, "labels": {}}
     return {
         "metadata": metadata | {"creationTimestamp": "2026-11-23T22:57:15Z"},
@@ -67,7 +67,7 @@ def delegate(job: str) -> Json:
     metadata = {
         "name": f"runner-{job}-0",
         "uid": f"delegate-{job}",
-        "annotations": {"isthmus.dev/system-id": f"r_{job}"},
+        "annotations": {"bridge.isthmus.dev/system-id": f"r_{job}"},
         "labels": {names.PARENT_UID: f"uid-{job}"},
         "ownerReferences": [owner],
     }

@@ -16,7 +16,7 @@ RUNNING = PENDING | {"status": "running", "duration": 1.0, "runner_manager": {"s
 
 def test_a_job_nobody_has_yet_is_shown_with_the_pod_made_for_it() -> None:
     made = proxy(ARM)
-    made["metadata"]["labels"] = {"isthmus.dev/ci-job": "2"}
+    made["metadata"]["labels"] = {"bridge.isthmus.dev/ci-job": "2"}
     made["spec"] = {}
     made["status"] = {"phase": "Pending", "conditions": [waiting("arm-lab: 0/1 nodes are available")]}
 
@@ -32,7 +32,7 @@ def waiting(message: str) -> dict[str, str]:
 
 def test_a_running_job_is_shown_with_the_pod_whose_runner_has_it() -> None:
     made_for_it, has_it = proxy("build-amd64"), proxy(ARM)
-    made_for_it["metadata"]["labels"] = {"isthmus.dev/ci-job": "2"}
+    made_for_it["metadata"]["labels"] = {"bridge.isthmus.dev/ci-job": "2"}
 
     (journey,) = journeys([RUNNING], {"home": [made_for_it, has_it], "arm-lab": [delegate(ARM)]}, {})
 
@@ -42,7 +42,7 @@ def test_a_running_job_is_shown_with_the_pod_whose_runner_has_it() -> None:
 
 def test_a_pod_that_took_another_job_is_not_shown_twice() -> None:
     made = proxy("build-amd64")
-    made["metadata"]["labels"] = {"isthmus.dev/ci-job": "2"}
+    made["metadata"]["labels"] = {"bridge.isthmus.dev/ci-job": "2"}
     other = {"id": 1, "name": "build-amd64", "status": "running", "runner_manager": {"system_id": "r_build-amd64"}}
 
     first, second = journeys([other, PENDING], {"home": [made]}, {})
