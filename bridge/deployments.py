@@ -27,7 +27,8 @@ _GRACE_MARGIN_SECONDS = 300
 _MOUNTED = "/etc/isthmus-runner"  # read-only; the runner wants its system id beside config.toml
 # Links, so that a runner, which looks at its config.toml every few seconds, sees what kubelet puts there. The shell
 # stays, as the container's first process: it takes any stop signal, also one that comes before the runner could, and
-# has the runner finish its job (SIGQUIT; SIGTERM would end it). The runner may get that twice, but must not miss it.
+# has the runner finish its job (SIGQUIT; SIGTERM would end it). The runner may get that twice, but must not miss it: a
+# plain `wait` for it would sleep through a signal that came just before.
 _START = f"""set -eu
 ln -sfn {_MOUNTED}/config.toml {DIRECTORY}/config.toml
 if [ -d {_MOUNTED}/certs ]; then ln -sfn {_MOUNTED}/certs {DIRECTORY}/certs; fi
@@ -37,8 +38,11 @@ leaving=
 trap 'leaving=1' QUIT TERM INT
 gitlab-runner run -c {DIRECTORY}/config.toml &
 runner=$!
+pause=5
 while kill -0 "$runner" 2>/dev/null; do
-  if [ -n "$leaving" ]; then kill -QUIT "$runner" || true; sleep 1; else wait "$runner" || true; fi
+  if [ -n "$leaving" ]; then kill -QUIT "$runner" || true; pause=1; fi
+  sleep "$pause" &
+  wait "$!" || true
 done
 if [ -n "$leaving" ]; then exit 0; fi
 wait "$runner"
