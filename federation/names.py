@@ -46,6 +46,16 @@ TARGET = OURS + "target"  # label: the source's target that it was made for; sev
 NODE_NAME = OURS + "node-name"  # the node held for it, beside is-reserved
 REMADE = OURS + "remade"  # "<count> <RFC 3339>": how often the candidate was made again, and when last
 
+# In a target: what a Source stands for. The roles' names are part of the contract with Admiralty.
+SOURCE_ROLE = "admiralty-source"
+SUMMARY_VIEWER_ROLE = "admiralty-cluster-summary-viewer"
+SOURCE = OURS + "source"  # label of everything made for a Source, one value per Source
+SOURCE_OF = OURS + "source-of"  # annotation beside it: `<namespace>/<name>`, which a label cannot hold
+ISSUED_AT = OURS + "issued-at"  # RFC 3339, on a credential's Secret
+EXPIRES_AT = OURS + "expires-at"
+ISSUED_FOR = OURS + "issued-for"  # what it was issued for and what was written: anything else is issued anew
+RENEWAL = OURS + "renewal"  # extension in a kubeconfig: the Secret of that cluster which holds the next one
+
 # Schedulers.
 CANDIDATE_SCHEDULER = "admiralty-candidate"
 
@@ -94,6 +104,26 @@ def virtual_node_name(target_namespace: str, target_name: str) -> str:
 def target_key(target_namespace: str, target_name: str) -> str:
     """Return a target's (with an empty namespace: a ClusterTarget's) name as one label value."""
     return join_parts(_SHORT, [target_namespace, target_name], optional=[0])
+
+
+def source_names(namespace: str, name: str) -> tuple[str, str, str]:
+    """Return the names of a Source's (with an empty namespace: a ClusterSource's) two bindings and its Secret.
+
+    The first binding gives `admiralty-source`; the second, always cluster-wide, the summary. The names are Admiralty's.
+    """
+    if not namespace:
+        first = "admiralty-cluster-source"
+        viewer = join_parts(_LONG, [first, name, "cluster-summary-viewer"], constant=[0, 2])
+    else:
+        first = "admiralty-source"
+        viewer = join_parts(_LONG, [first, namespace, name, "cluster-summary-viewer"], constant=[0, 3])
+    secret = join_parts(_LONG, [first, name, "kubeconfig"], constant=[0, 2])
+    return join_parts(_LONG, [first, name], constant=[0]), viewer, secret
+
+
+def source_label(namespace: str, name: str) -> str:
+    """Return a Source's (with an empty namespace: a ClusterSource's) name as one label value."""
+    return join_parts(_SHORT, [namespace, name], optional=[0])
 
 
 def finalizer(target_namespace: str, target_name: str) -> str:

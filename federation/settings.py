@@ -40,6 +40,28 @@ class AgentSettings(BaseSettings):
     workers: int = Field(
         default=16, ge=1, le=256, description="Objects worked on at once per controller; more only queues at the API."
     )
+    api_server_url: str = Field(
+        default="",
+        pattern=r"^(https://\S+)?$",
+        description="How other clusters reach this one's API server (https://host:port), written into credentials of "
+        "sources; empty: as kubeadm published it in ConfigMap kube-public/cluster-info.",
+    )
+    api_server_authority_file: Path | None = Field(
+        default=None,
+        description="Certificates (PEM) by which they know it at that address; unset: the cluster's own root.",
+    )
+    issue_credentials: bool = Field(
+        default=True,
+        description="Off: Sources get their roles, and you hand out tokens yourself; the agent then needs none of the "
+        "rights of isthmus-agent-issuer.",
+    )
+    credential_seconds: int = Field(
+        default=604800,
+        ge=600,
+        le=31536000,
+        description="Life of a source's credential, issued anew at half of it; a source that is away for longer than "
+        "a third of it has to be handed a new one. The API server may allow less.",
+    )
     start_wait_seconds: float = Field(
         default=10.0, ge=0, le=300, description="How long an agent that starts reads before it writes (rule S5)."
     )

@@ -106,6 +106,7 @@ async def install(api: Api) -> None:
         "00-namespace",
         "agent-source",
         "agent-target",
+        "agent-issuer",
         "extender",
         "candidate-scheduler",
         "source-identity",

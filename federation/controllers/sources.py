@@ -1,0 +1,187 @@
+"""Keeps, in a target, what Sources and ClusterSources stand for: service account, bindings, credential, status.
+
+Objects are read live, one by one: there are few Sources, and what is written here gives rights away. The stores only
+say which Source to look at again, and what is left of one that is gone: a namespaced Source cannot own its cluster-wide
+binding, so no garbage collector takes that, and nothing has to hold the Source up by a finalizer until it is removed.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from loguru import logger
+
+from federation import names
+from federation.clock import Clock
+from federation.controllers.issuer import Issuer
+from federation.decisions import source as decide
+from federation.decisions.credential import Term
+from federation.decisions.source_status import (
+    BOUND,
+    BY_USER,
+    FOREIGN_ACCOUNT,
+    NOT_YET,
+    TURNED_OFF,
+    Finding,
+    refused,
+    status_patch,
+    taken,
+    turned_bad,
+)
+from federation.events import record
+from federation.kinds import CLUSTER_SOURCES, SOURCES
+from federation.kube.api import Api, Manifest
+from federation.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
+from federation.kube.resources import CLUSTER_ROLE_BINDINGS, ROLE_BINDINGS, SECRETS, SERVICE_ACCOUNTS, Resource
+from federation.kube.store import Store
+from federation.model.source import Key, Mark, Reference, Source, mark_of, parse_source
+from federation.model.times import format_time
+
+RESOURCES: dict[str, Resource] = {
+    resource.kind: resource for resource in (SERVICE_ACCOUNTS, ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS, SECRETS)
+}
+_LOOK_AGAIN_SECONDS = 30.0  # where somebody has to act first, and no watch of ours would show it
+
+
+def _marks(kind: str) -> Store[Mark]:
+    def by_source(mark: Mark) -> list[str]:
+        return ["/".join(mark.source)] if mark.source else []
+
+    return Store(lambda manifest: mark_of(manifest, kind), {"source": by_source})
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesStores:
+    """What is followed: both kinds of Source, all service accounts, and everything of the other kinds marked ours."""
+
+    sources: Store[Source] = field(default_factory=lambda: Store(parse_source))
+    cluster_sources: Store[Source] = field(default_factory=lambda: Store(parse_source))
+    marks: dict[str, Store[Mark]] = field(default_factory=lambda: {kind: _marks(kind) for kind in RESOURCES})
+
+    def source(self, key: Key) -> Source | None:
+        """Return the Source, or with an empty namespace the ClusterSource."""
+        return (self.sources if key[0] else self.cluster_sources).get(*key)
+
+    def marked(self, key: Key) -> list[Mark]:
+        """Return everything that says it was made for a Source."""
+        return [mark for store in self.marks.values() for mark in store.by("source", "/".join(key))]
+
+    def concerned(self, *marks: Mark | None) -> Iterator[Key]:
+        """Yield the Sources that an object concerns: the one it was made for, and those that name it."""
+        for mark in marks:
+            if mark is None:
+                continue
+            if mark.source:
+                yield mark.source
+            for store in (self.sources, self.cluster_sources):
+                yield from (source.key for source in store.values() if source.account == mark.reference)
+
+
+class Sources:
+    """Reconciles Sources by (namespace, name), ClusterSources by ("", name)."""
+
+    def __init__(self, *, api: Api, stores: SourcesStores, issuer: Issuer, is_issuing: bool, clock: Clock) -> None:
+        self._api = api
+        self._stores = stores
+        self._issuer = issuer
+        self._is_issuing = is_issuing
+        self._clock = clock
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Bring one Source's objects, credential and status to what it says."""
+        source = self._stores.source(key)
+        if source is None:
+            for mark in decide.leftovers(self._stores.marked(key)):
+                await self._delete(mark.reference, mark.uid)
+            return None
+        rights, credential, term = await self._keep(source)
+        await self._tell(source, rights, credential, term)
+        if term is not None and rights.is_good:
+            return max((term.issue_at - self._clock()).total_seconds(), 1.0)
+        return None if rights.is_good and credential in (BY_USER, TURNED_OFF) else _LOOK_AGAIN_SECONDS
+
+    async def _keep(self, source: Source) -> tuple[Finding, Finding, Term | None]:
+        """Do what can be done; return how rights and credential stand."""
+        observed = await self._observe(source)
+        has_credential = decide.issues_for(source, observed, is_enabled=self._is_issuing)
+        plan = decide.decide(source, observed, self._stores.marked(source.key), has_credential=has_credential)
+        try:
+            for action in plan.actions:
+                await self._perform(source, action)
+        except (Forbidden, Invalid, NotFound) as error:
+            return refused(error.message), NOT_YET, None
+        if plan.taken:
+            return taken(plan.taken), NOT_YET, None
+        if not has_credential:
+            return BOUND, _reason_for_none(source, is_issuing=self._is_issuing), None
+        try:
+            finding, term = await self._issuer.keep(source)
+        except (Forbidden, Invalid, NotFound) as error:
+            return BOUND, refused(error.message), None
+        return BOUND, finding, term
+
+    async def _observe(self, source: Source) -> dict[Reference, Manifest]:
+        references = list(decide.wanted(source, has_credential=source.account is not None))
+        found = await asyncio.gather(*(self._get(reference) for reference in references))
+        return {
+            reference: manifest for reference, manifest in zip(references, found, strict=True) if manifest is not None
+        }
+
+    async def _get(self, reference: Reference) -> Manifest | None:
+        if reference.kind == "Secret" and not self._is_issuing:
+            return None  # nor have we the right to look
+        try:
+            return await self._api.get(RESOURCES[reference.kind], reference.name, reference.namespace)
+        except NotFound:
+            return None
+
+    async def _perform(self, source: Source, action: decide.Action) -> None:
+        match action:
+            case decide.Create(reference, manifest):
+                try:
+                    await self._api.create(RESOURCES[reference.kind], manifest)
+                except AlreadyExists as error:
+                    raise Conflict(409, "Conflict", error.message) from error  # made meanwhile: look again
+                logger.info("made for a source", object=str(reference), source=source.name, namespace=source.namespace)
+            case decide.Change(reference, patch):
+                await self._api.patch(RESOURCES[reference.kind], reference.name, patch, reference.namespace)
+                logger.info("put right", object=str(reference), source=source.name, namespace=source.namespace)
+            case decide.Delete(reference, uid):
+                await self._delete(reference, uid)
+            case _:
+                assert_never(action)
+
+    async def _delete(self, reference: Reference, uid: str) -> None:
+        with contextlib.suppress(NotFound):
+            await self._api.delete(RESOURCES[reference.kind], reference.name, reference.namespace, uid=uid)
+            logger.info("taken back from a source", object=str(reference))
+
+    async def _tell(self, source: Source, rights: Finding, credential: Finding, term: Term | None) -> None:
+        patch = status_patch(source, rights, credential, term, format_time(self._clock())[:19] + "Z")
+        if not patch:
+            return
+        resource = SOURCES if source.namespace else CLUSTER_SOURCES
+        body = {"metadata": {"uid": source.uid}, "status": patch}
+        with contextlib.suppress(NotFound):
+            await self._api.patch(resource, source.name, body, source.namespace, subresource="status")
+        for reason, message in turned_bad(source, patch):
+            await record(
+                self._api,
+                self._clock,
+                namespace=source.namespace,
+                kind=source.kind,
+                name=source.name,
+                uid=source.uid,
+                api_version=names.API_VERSION,
+                reason=reason,
+                message=message,
+                level="Warning",
+            )
+
+
+def _reason_for_none(source: Source, *, is_issuing: bool) -> Finding:
+    if source.account is None:
+        return BY_USER
+    return FOREIGN_ACCOUNT if is_issuing else TURNED_OFF

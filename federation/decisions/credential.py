@@ -1,0 +1,159 @@
+"""The credential of a source: a kubeconfig with a token of limited life, how long it is good, and what makes it stale.
+
+The token is bound to the Secret that holds it: deleting that Secret revokes every token ever issued with it. The
+kubeconfig says, in an extension, which Secret of its cluster holds the next one; whoever uses it fetches its successor
+there in time. Issued anew at half of its life, fetched at two thirds: either side may be away for a third of it.
+"""
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from federation import names
+from federation.model.source import Source
+from federation.model.times import format_time, parse_time
+
+Manifest = dict[str, Any]
+
+KEY = "config"  # the key that a Target's kubeconfigSecret has by default
+_ISSUE_AFTER = 1 / 2
+_FETCH_AFTER = 2 / 3
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """How other clusters reach this one's API server, and by which authority (PEM) they know it."""
+
+    url: str
+    authority_pem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """From when to when a credential is good."""
+
+    since: datetime
+    until: datetime
+
+    @property
+    def issue_at(self) -> datetime:
+        """When its successor is to be issued."""
+        return self.since + (self.until - self.since) * _ISSUE_AFTER
+
+    @property
+    def fetch_at(self) -> datetime:
+        """When its user is to fetch the successor."""
+        return self.since + (self.until - self.since) * _FETCH_AFTER
+
+
+def purpose(secret: Manifest, account_uid: str, endpoint: Endpoint, lifetime_seconds: int) -> str:
+    """Return a digest of all that a credential depends on: where any of it changes, it is issued anew."""
+    parts = [secret["metadata"]["uid"], account_uid, endpoint.url, endpoint.authority_pem, str(lifetime_seconds)]
+    return _digest("\n".join(parts))
+
+
+def term_of(secret: Manifest, wanted_purpose: str) -> Term | None:
+    """Return the term of the credential in a Secret; None where it holds none, or another than we wrote."""
+    annotations = secret["metadata"].get("annotations") or {}
+    since, until = (parse_time(annotations.get(key)) for key in (names.ISSUED_AT, names.EXPIRES_AT))
+    content = (secret.get("data") or {}).get(KEY, "")
+    is_as_written = annotations.get(names.ISSUED_FOR) == f"{wanted_purpose}.{_digest(content)}"
+    return Term(since, until) if since and until and is_as_written else None
+
+
+def secret_patch(secret: Manifest, kubeconfig: Manifest, term: Term, wanted_purpose: str) -> Manifest:
+    """Return the merge patch that puts a credential into its Secret."""
+    content = base64.b64encode(json.dumps(kubeconfig, indent=2).encode()).decode()
+    annotations = {
+        names.ISSUED_AT: format_time(term.since)[:19] + "Z",
+        names.EXPIRES_AT: format_time(term.until)[:19] + "Z",
+        names.ISSUED_FOR: f"{wanted_purpose}.{_digest(content)}",
+    }
+    held = {"uid": secret["metadata"]["uid"], "resourceVersion": secret["metadata"]["resourceVersion"]}
+    return {"metadata": held | {"annotations": annotations}, "data": {KEY: content}}
+
+
+def kubeconfig_for(source: Source, endpoint: Endpoint, cluster: str, token: str, *, is_renewed: bool) -> Manifest:
+    """Return the kubeconfig that holds a token; `is_renewed`: its successors will be in the Source's Secret."""
+    account = f"{source.account_namespace}:{source.account_name}"
+    user: Manifest = {"token": token}
+    if is_renewed:
+        where = {"namespace": source.secret.namespace, "secret": source.secret.name, "key": KEY}
+        user["extensions"] = [{"name": names.RENEWAL, "extension": where}]
+    authority = base64.b64encode(endpoint.authority_pem.encode()).decode()
+    context = {"cluster": cluster, "user": account} | ({"namespace": source.namespace} if source.namespace else {})
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": cluster, "cluster": {"server": endpoint.url, "certificate-authority-data": authority}}],
+        "users": [{"name": account, "user": user}],
+        "contexts": [{"name": cluster, "context": context}],
+        "current-context": cluster,
+    }
+
+
+# -- on the side of its user ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Renewable:
+    """A token that its user can renew, from a Secret of the cluster that issued it."""
+
+    token: str
+    term: Term
+    namespace: str
+    secret: str
+    key: str
+
+
+def renewable(kubeconfig: Manifest, context: str = "") -> Renewable | None:
+    """Return the token of a kubeconfig that says where its successor is; None for any other kubeconfig."""
+    user = _user(kubeconfig, context)
+    extensions = user.get("extensions")
+    for extension in extensions if isinstance(extensions, list) else []:
+        where = extension.get("extension") or {}
+        term = token_term(str(user.get("token") or ""))
+        if extension.get("name") == names.RENEWAL and term and where.get("namespace") and where.get("secret"):
+            return Renewable(user["token"], term, where["namespace"], where["secret"], where.get("key") or KEY)
+    return None
+
+
+def with_token(kubeconfig: Manifest, context: str, token: str) -> Manifest:
+    """Return the kubeconfig with another token and nothing else changed: the other side does not redirect us."""
+    name = _user_name(kubeconfig, context)
+    users = [
+        {**entry, "user": {**(entry.get("user") or {}), "token": token}} if entry.get("name") == name else entry
+        for entry in kubeconfig["users"]
+    ]
+    return {**kubeconfig, "users": users}
+
+
+def token_term(token: str) -> Term | None:
+    """Return when a JWT was issued and when it expires, as it says itself; None where it does not say so."""
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        since, until = (datetime.fromtimestamp(int(claims[key]), tz=UTC) for key in ("iat", "exp"))
+    except (IndexError, ValueError, KeyError, TypeError, OverflowError):
+        return None
+    return Term(since, until) if since < until else None
+
+
+def _user_name(kubeconfig: Manifest, context: str) -> str:
+    wanted = context or kubeconfig.get("current-context")
+    entries = kubeconfig.get("contexts") or []
+    found: Manifest = next((entry for entry in entries if entry.get("name") == wanted), {})
+    return str((found.get("context") or {}).get("user") or "")
+
+
+def _user(kubeconfig: Manifest, context: str) -> Manifest:
+    name = _user_name(kubeconfig, context)
+    entries = kubeconfig.get("users") or []
+    return next((entry.get("user") or {} for entry in entries if entry.get("name") == name), {})
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

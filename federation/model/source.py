@@ -1,0 +1,101 @@
+"""Source and ClusterSource: in a target, who may come in; and what the agent has made for them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from federation import names
+
+Manifest = dict[str, Any]
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Reference:
+    """One object of a kind that a Source becomes; `namespace` is empty for a cluster-scoped one."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A Source, or with an empty `namespace` a ClusterSource: a user, a service account, or both (empty: none)."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    user_name: str
+    account_namespace: str
+    account_name: str
+    status: Manifest = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def key(self) -> Key:
+        """(namespace, name)."""
+        return self.namespace, self.name
+
+    @property
+    def kind(self) -> str:
+        """Which of the two kinds it is."""
+        return "Source" if self.namespace else "ClusterSource"
+
+    @property
+    def label(self) -> str:
+        """What marks the objects made for it."""
+        return names.source_label(self.namespace, self.name)
+
+    @property
+    def account(self) -> Reference | None:
+        """Its service account, where it has one."""
+        if not self.account_name:
+            return None
+        return Reference("ServiceAccount", self.account_namespace, self.account_name)
+
+    @property
+    def secret(self) -> Reference:
+        """The Secret of its credential; beside the service account."""
+        return Reference("Secret", self.account_namespace, names.source_names(*self.key)[2])
+
+
+def parse_source(manifest: Manifest) -> Source:
+    """Return the Source or ClusterSource."""
+    metadata, spec = manifest["metadata"], manifest.get("spec") or {}
+    namespace = metadata.get("namespace", "")
+    account = spec.get("serviceAccount") or {}
+    if namespace:
+        account = {"namespace": namespace, "name": spec.get("serviceAccountName")}
+    return Source(
+        namespace=namespace,
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=int(metadata.get("generation") or 0),
+        user_name=spec.get("userName") or "",
+        account_namespace=account.get("namespace") or "",
+        account_name=account.get("name") or "",
+        status=manifest.get("status") or {},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An object in the cluster, and the Source that it says it was made for (None: for no Source)."""
+
+    reference: Reference
+    uid: str
+    source: Key | None
+
+
+def mark_of(manifest: Manifest, kind: str) -> Mark:
+    """Return what an object says of itself; lists leave `kind` out."""
+    metadata = manifest["metadata"]
+    reference = Reference(kind, metadata.get("namespace", ""), metadata["name"])
+    source: Key | None = None
+    if names.SOURCE in (metadata.get("labels") or {}):
+        namespace, slash, name = (metadata.get("annotations") or {}).get(names.SOURCE_OF, "").partition("/")
+        source = (namespace, name) if slash else None
+    return Mark(reference, metadata["uid"], source)
