@@ -1,7 +1,8 @@
 """The federation: in each cluster an agent, in each target a candidate scheduler with its extender, Targets at home.
 
-Every cluster is a target, the source too (`self: true`). In a real installation `deploy/` is applied and Deployments
-run the same programs; here they are processes with client certificates, and the webhook is reached by its URL.
+Every cluster is a target, the source too (`self: true`). The others let the source in by a ClusterSource each, and what
+their agents issue for it is what its Targets use. In a real installation `deploy/` is applied and Deployments run the
+same programs; here they are processes with client certificates, and the webhook is reached by its URL.
 """
 
 import asyncio
@@ -13,28 +14,26 @@ from typing import Any
 
 import aiohttp
 
+from federation.kinds import CLUSTER_SOURCES, TARGETS
 from federation.kube.api import Api
-from federation.kube.resources import MUTATING_WEBHOOK_CONFIGURATIONS, NAMESPACES, NODES, SECRETS, Resource
+from federation.kube.resources import MUTATING_WEBHOOK_CONFIGURATIONS, NAMESPACES, NODES, SECRETS
 from federation.names import (
     API_VERSION,
     CANDIDATE_SCHEDULER,
-    GROUP,
     NAMESPACE_LABEL,
     NAMESPACE_LABEL_VALUE,
-    VERSION,
     virtual_node_name,
 )
 from lab.construction import WORK_NAMESPACE, Cluster, Construction, isthmus, shipped
 from lab.directory import LabDirectory
 from lab.engines.control_plane import scheduler_configuration, with_ports
-from lab.parts.manifests import Manifest, apply, cluster_role_binding, create, read
+from lab.parts.manifests import Manifest, apply, create, read
 from lab.parts.nodes import is_ready
+from lab.pki import write_private
 from lab.plan import EngineName
 from lab.ports import Ports
 from lab.processes import Process
 from lab.waiting import until_object, until_serving
-
-TARGETS = Resource(GROUP, VERSION, "targets", "Target")
 
 AGENT_USER = "isthmus-agent"
 EXTENDER_USER = "isthmus-extender"
@@ -45,9 +44,9 @@ READY_SECONDS = 60
 EXTENDER_HTTP_TIMEOUT = "120s"
 
 
-def source_user(source: str) -> str:
-    """Who the source's agent is in other clusters."""
-    return f"isthmus-source-{source}"
+def source_kubeconfig(directory: LabDirectory, cluster: str) -> Path:
+    """Where the credential is kept by which the source reaches another cluster."""
+    return directory.cluster(cluster) / "source.kubeconfig"
 
 
 def kinds() -> list[dict[str, Any]]:
@@ -62,15 +61,31 @@ async def start_in_cluster(lab: Construction, cluster: Cluster) -> None:
     paths = _rights(deploy)
     manifests = read([*paths, deploy / "webhook.yaml"] if is_source else paths)
     await apply(cluster.api, manifests, _understood if lab.plan.engine is EngineName.EMBEDDED else lambda m: m)
-    if not is_source:
-        user = source_user(lab.plan.source.name)
-        for role in ("admiralty-source", "admiralty-cluster-summary-viewer"):
-            binding = cluster_role_binding(f"{user}-{role}", role, user)
-            await apply(cluster.api, [binding])
     async with asyncio.TaskGroup() as group:
         group.create_task(_start_agent(lab, cluster, is_source=is_source))
         group.create_task(_start_candidate_scheduler(lab, cluster))
     lab.report(f"{cluster.name}: agent, extender and candidate scheduler ready")
+    if not is_source:
+        await _let_in(lab, cluster, lab.plan.source.name)
+
+
+async def _let_in(lab: Construction, cluster: Cluster, source: str) -> None:
+    """Let the source into a target, as the target's owner would, and keep the kubeconfig that its agent issues."""
+    account = {"name": f"source-{source}", "namespace": "isthmus"}
+    manifest = {"apiVersion": API_VERSION, "kind": "ClusterSource", "metadata": {"name": source}}
+    await create(cluster.api, CLUSTER_SOURCES, manifest | {"spec": {"serviceAccount": account}})
+    await until_object(
+        cluster.api,
+        CLUSTER_SOURCES,
+        lambda found: bool(found["metadata"]["name"] == source and found.get("status", {}).get("credential")),
+        relies_on=[process for process in lab.processes.all() if process.name == f"{cluster.name}.agent"],
+        what=f"{cluster.name}: credential for {source} issued",
+        seconds=READY_SECONDS,
+    )
+    where = (await cluster.api.get(CLUSTER_SOURCES, source))["status"]["credential"]
+    secret = await cluster.api.get(SECRETS, where["secretName"], where["secretNamespace"])
+    write_private(source_kubeconfig(lab.directory, cluster.name), base64.b64decode(secret["data"][where["key"]]))
+    lab.report(f"{cluster.name}: let {source} in")
 
 
 def _understood(manifest: Manifest) -> Manifest:
@@ -94,9 +109,6 @@ async def join(lab: Construction) -> None:
     home = lab.source
     labels = {"metadata": {"labels": {NAMESPACE_LABEL: NAMESPACE_LABEL_VALUE}}}
     await home.api.patch(NAMESPACES, WORK_NAMESPACE, labels)
-    for cluster in lab.clusters.values():
-        if cluster is not home:
-            cluster.kubeconfig(source_user(home.name))
     agents = [process for process in lab.processes.all() if process.role == "agent"]
     names = [plan.name for plan in lab.plan.clusters]
     await add_targets(home.api, lab.directory, names, WORK_NAMESPACE, relies_on=agents)
@@ -112,8 +124,7 @@ async def add_targets(
         metadata = {"name": name, "namespace": namespace}
         spec: dict[str, object] = {"self": True}
         if name != source:
-            kubeconfig = directory.cluster(name) / f"{source_user(source)}.kubeconfig"
-            data = {"config": base64.b64encode(kubeconfig.read_bytes()).decode()}
+            data = {"config": base64.b64encode(source_kubeconfig(directory, name).read_bytes()).decode()}
             await create(home, SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
             spec = {"kubeconfigSecret": {"name": name}}
         target = {"apiVersion": API_VERSION, "kind": "Target", "metadata": metadata, "spec": spec}
@@ -138,6 +149,7 @@ async def _start_agent(lab: Construction, cluster: Cluster, *, is_source: bool) 
         env = {
             "ISTHMUS_AGENT_KUBECONFIG": str(cluster.kubeconfig(AGENT_USER)),
             "ISTHMUS_AGENT_CLUSTER_NAME": cluster.name,
+            "ISTHMUS_AGENT_API_SERVER_URL": cluster.url,
             "ISTHMUS_AGENT_WEBHOOK_ENABLED": str(is_source).lower(),
             "ISTHMUS_AGENT_WEBHOOK_BIND": "127.0.0.1",
             "ISTHMUS_AGENT_WEBHOOK_PORT": str(chosen[0]),
