@@ -15,6 +15,7 @@ from federation.controllers.experience import Experience
 from federation.controllers.feedback import Feedback
 from federation.controllers.placement import Placement
 from federation.controllers.proxies import proxy_store
+from federation.controllers.renewal import Renewals
 from federation.controllers.target_status import TargetStatus
 from federation.controllers.virtual_node import VirtualNodes
 from federation.controllers.waking import Waking
@@ -117,11 +118,15 @@ class SourceRole:
             clock=self._clock,
         )
         told: Workqueue[Key] = Workqueue("target status", status.reconcile)
+        renewals = Renewals(api=self._api, connections=connections.current, clock=self._clock)
+        renewed: Workqueue[Key] = Workqueue("renewals", renewals.reconcile)
+
         connections.on_problem = told.add
 
         def on_connected(connection: Connection) -> None:
             experience.follow_target(connection)
             _wake_by(connection, pods, waking, told.add)
+            renewed.add(connection.target.key)
 
         connections.on_connected = on_connected
         for store in (self._stores.targets, self._stores.cluster_targets):
@@ -131,6 +136,7 @@ class SourceRole:
         group.create_task(connections.run())
         group.create_task(links.run())
         group.create_task(told.run())
+        group.create_task(renewed.run())
         group.create_task(follow(self._api, PODS, pods, label_selector=names.HAS_FINALIZER))
         group.create_task(follow(self._api, NODES, nodes, label_selector=_NODES))
         await self._read_first(pods, nodes, connections)

@@ -14,6 +14,7 @@ MOUNTED = {
     "agent": ("federation.__main__", "agent"),
     "extender": ("federation.__main__", "extender"),
     "audit": ("isthmus.audit", "audit"),
+    "source": ("federation.source_command", "app"),
     "bridge": ("bridge.cli", "app"),
     "lab": ("lab.cli", "app"),
 }

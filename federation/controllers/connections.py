@@ -1,7 +1,7 @@
 """Keeps one live Connection for every Target and ClusterTarget whose credentials can be used.
 
 Targets come, change and go at run time: each runs in a task of its own, so that one touches no other, and is started
-anew when its spec or its kubeconfig changes.
+anew when its spec or its kubeconfig changes. A kubeconfig that only has another token breaks nothing off.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from loguru import logger
 
 from federation.clock import Clock
 from federation.controllers.connection import Connection
+from federation.decisions.credential import new_token
 from federation.kube.api import Api, Manifest, connect
 from federation.kube.errors import BadKubeconfig
 from federation.kube.limits import Limits
@@ -128,6 +129,9 @@ class Connections:
             text = None if secret is None else secret.get(target.secret_key)
         if entry.runner is not None and text == entry.kubeconfig:
             return None
+        if entry.runner is not None and _took_token(entry, text):
+            logger.info("target's token renewed", target=target.name, namespace=target.namespace)
+            return None
         await self._disconnect(entry)
         try:
             api = await self._self_api() if target.is_self else await client_for(text, target)
@@ -182,8 +186,28 @@ async def _awaited(service: Service, connection: Connection) -> None:
     await service(connection)
 
 
+def _took_token(entry: _Entry, text: str | None) -> bool:
+    """Give a running connection its new token, where its kubeconfig has changed in nothing else."""
+    if entry.connection is None or not entry.kubeconfig:
+        return False
+    try:
+        old, new = (read_kubeconfig(data, entry.target) for data in (entry.kubeconfig, text))
+    except BadKubeconfig:
+        return False
+    token = new_token(old, new, entry.target.context)
+    if token is None or not entry.connection.api.use_token(token):
+        return False
+    entry.kubeconfig = text
+    return True
+
+
 async def client_for(data: str | None, target: Target, limits: Limits | None = None) -> Api:
     """Return a client by the value of a Target's kubeconfig Secret (None: there is none). Raises BadKubeconfig."""
+    return await connect(read_kubeconfig(data, target), target.context, limits)
+
+
+def read_kubeconfig(data: str | None, target: Target) -> Manifest:
+    """Return a target's kubeconfig from the base64 text in its Secret; raises BadKubeconfig."""
     where = f"Secret {target.secret_namespace}/{target.secret_name}"
     if data is None:
         raise BadKubeconfig(f"{where} does not exist or has no key {target.secret_key!r} (spec.kubeconfigSecret)")
@@ -193,4 +217,4 @@ async def client_for(data: str | None, target: Target, limits: Limits | None = N
         raise BadKubeconfig(f"{where}, key {target.secret_key!r}: not a kubeconfig: {error}") from error
     if not isinstance(kubeconfig, dict):
         raise BadKubeconfig(f"{where}, key {target.secret_key!r}: not a kubeconfig (a mapping is expected)")
-    return await connect(kubeconfig, target.context, limits)
+    return kubeconfig

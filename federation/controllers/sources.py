@@ -42,6 +42,7 @@ from federation.model.times import format_time
 RESOURCES: dict[str, Resource] = {
     resource.kind: resource for resource in (SERVICE_ACCOUNTS, ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS, SECRETS)
 }
+_LOOK_SECONDS_MAX = 3600.0  # a machine that slept has a loop whose clock stood still
 _LOOK_AGAIN_SECONDS = 30.0  # where somebody has to act first, and no watch of ours would show it
 
 
@@ -99,7 +100,7 @@ class Sources:
         rights, credential, term = await self._keep(source)
         await self._tell(source, rights, credential, term)
         if term is not None and rights.is_good:
-            return max((term.issue_at - self._clock()).total_seconds(), 1.0)
+            return min(max((term.issue_at - self._clock()).total_seconds(), 1.0), _LOOK_SECONDS_MAX)
         return None if rights.is_good and credential in (BY_USER, TURNED_OFF) else _LOOK_AGAIN_SECONDS
 
     async def _keep(self, source: Source) -> tuple[Finding, Finding, Term | None]:

@@ -121,6 +121,19 @@ def renewable(kubeconfig: Manifest, context: str = "") -> Renewable | None:
     return None
 
 
+def successor(held: Renewable, kubeconfig: Manifest) -> str | None:
+    """Return the token of the kubeconfig found where the successor should be, if it is good for longer."""
+    token = str(_user(kubeconfig, "").get("token") or "")
+    term = token_term(token)
+    return token if term is not None and term.until > held.term.until else None
+
+
+def new_token(old: Manifest, new: Manifest, context: str) -> str | None:
+    """Return the token of a kubeconfig that differs from another in nothing else; None where more has changed."""
+    token = _user(new, context).get("token")
+    return str(token) if token and with_token(old, context, str(token)) == new else None
+
+
 def with_token(kubeconfig: Manifest, context: str, token: str) -> Manifest:
     """Return the kubeconfig with another token and nothing else changed: the other side does not redirect us."""
     name = _user_name(kubeconfig, context)

@@ -72,6 +72,13 @@ class Api:
         """Close all connections."""
         await self.transport.close()
 
+    def use_token(self, token: str) -> bool:
+        """Show another bearer token from the next request on; returns whether this transport shows any."""
+        if isinstance(self.transport, SocketTransport):
+            self.transport.use_token(token)
+            return True
+        return False
+
     async def request(
         self,
         method: str,

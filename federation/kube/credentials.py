@@ -4,12 +4,14 @@ A kubeconfig that comes in a Secret was written by somebody else: it may not mak
 files, so `exec`, `auth-provider` and file references are refused there. One that an operator gives as a file may.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import (
     ConfigException,
+    list_kube_config_contexts,
     load_incluster_config,
     load_kube_config,
     load_kube_config_from_dict,
@@ -34,6 +36,21 @@ def refuse_local_references(kubeconfig: dict[str, Any]) -> None:
                         f"{section}[{entry.get('name')}].{inner}.{field} is not allowed in a kubeconfig kept in a "
                         f"Secret: put the data itself in (e.g. client-certificate-data, token)"
                     )
+
+
+def default_kubeconfig() -> Path:
+    """Return the kubeconfig that kubectl would take."""
+    return Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
+
+
+def namespace_of(kubeconfig: Path, context: str) -> str:
+    """Return the namespace that a kubeconfig's context, or its current one, works in. Raises BadKubeconfig."""
+    try:
+        contexts, current = list_kube_config_contexts(str(kubeconfig))
+        chosen = next((one for one in contexts if one["name"] == context), current)
+        return str(chosen["context"].get("namespace") or "default")
+    except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BadKubeconfig(f"kubeconfig ({kubeconfig}): {error}") from error
 
 
 async def load(kubeconfig: Path | dict[str, Any] | None, context: str = "") -> Configuration:

@@ -160,6 +160,10 @@ class SocketTransport:
         finally:
             answer.close()
 
+    def use_token(self, token: str) -> None:
+        """Show this bearer token from the next request on; what is open stays open."""
+        self._client.configuration.api_key["BearerToken"] = f"Bearer {token}"
+
     async def close(self) -> None:
         """Close the pool; gives TLS connections one turn of the loop to say goodbye."""
         await self._client.close()

@@ -103,6 +103,9 @@ CHAPERONS = "multicluster.admiralty.io|podchaperons"
         ("isthmus-agent", "create", "rbac.authorization.k8s.io|clusterroles", False),
         ("isthmus-agent", "escalate", "rbac.authorization.k8s.io|clusterroles", False),
         ("isthmus-agent", "impersonate", "users", False),
+        ("isthmus-agent", "bind", "rbac.authorization.k8s.io|clusterroles", False),  # but two, by name
+        ("isthmus-agent", "create", "serviceaccounts/token", True),  # isthmus-agent-issuer
+        ("isthmus-agent", "create", "rbac.authorization.k8s.io|roles", False),
         ("isthmus-agent", "delete", "secrets", True),  # by admiralty-source, for targets with `self: true`
         ("isthmus-extender", "patch", CHAPERONS, True),
         ("isthmus-extender", "create", "pods/binding", True),
