@@ -1,8 +1,10 @@
 """The order of admission: built-in plugins, mutating webhooks, built-in plugins again, then validation.
 
-Upstream runs the mutating plugins a second time where a webhook changed the object; so does this.
+Upstream runs the mutating plugins a second time where a webhook changed the object; so does this. Roles and bindings
+are then checked for what they give away, before they are validated.
 """
 
+from collections.abc import Callable
 from random import Random
 from typing import Protocol
 
@@ -27,8 +29,10 @@ class Admits(Protocol):
 class Chain:
     """All of admission."""
 
-    def __init__(self, cluster: Cluster, webhooks: Webhooks, random: Random) -> None:
-        self._cluster, self._webhooks = cluster, webhooks
+    def __init__(
+        self, cluster: Cluster, webhooks: Webhooks, random: Random, check_rights: Callable[[Attributes], None]
+    ) -> None:
+        self._cluster, self._webhooks, self._check_rights = cluster, webhooks, check_rights
         self._plugins: tuple[Plugin, ...] = (
             namespace_lifecycle,
             service_account(random),
@@ -42,6 +46,7 @@ class Chain:
         self._run_plugins(attributes)
         if attributes.operation == "DELETE" or not self._webhooks.has_mutating():
             await self._webhooks.mutate(attributes)
+            self._check_rights(attributes)
             return
         before = clone(attributes.new)
         await self._webhooks.mutate(attributes)
@@ -50,6 +55,7 @@ class Chain:
                 unknown_fields(attributes.kind, attributes.new)
                 attributes.new = normalized(attributes.kind, attributes.new, attributes.namespace)
             self._run_plugins(attributes)
+        self._check_rights(attributes)
 
     async def validate(self, attributes: Attributes) -> None:
         """Run the validating webhooks."""

@@ -36,7 +36,7 @@ class Authorizer:
     """Decides from the objects as they are now."""
 
     def __init__(self, cluster: Cluster, *, is_open: bool = False) -> None:
-        self._cluster, self._is_open = cluster, is_open
+        self._cluster, self.is_open = cluster, is_open
 
     def check(self, user: User, target: Target) -> None:
         """Refuse a request to a resource, in upstream's words."""
@@ -77,7 +77,7 @@ class Authorizer:
 
     def allows(self, user: User, action: Action) -> bool:
         """Return whether any rule allows the action."""
-        if self._is_open or MASTERS in user.groups:
+        if self.is_open or MASTERS in user.groups:
             return True
         return any(covers(rule, action) for rule in self.rules(user, action.namespace))
 
@@ -101,8 +101,13 @@ class Authorizer:
             role = self._cluster.find(f"roles.{GROUP}", namespace, name)
         else:
             role = self._cluster.find(f"clusterroles.{GROUP}", "", name)
-        yield from (role or {}).get("rules") or []
-        aggregation = (role or {}).get("aggregationRule") or {}
+        if role is not None:
+            yield from self.role_rules(role, name)
+
+    def role_rules(self, role: Manifest, name: str) -> Iterator[Manifest]:
+        """Yield the rules of a role, and of those that it aggregates."""
+        yield from role.get("rules") or []
+        aggregation = role.get("aggregationRule") or {}
         for selector in aggregation.get("clusterRoleSelectors") or []:
             requirements = parse_label_selector(selector)
             for version in self._cluster.all(f"clusterroles.{GROUP}"):

@@ -13,6 +13,7 @@ from lab.api_server.admission.chain import Chain
 from lab.api_server.admission.plugins import Cluster
 from lab.api_server.admission.webhooks import WebhookCaller, Webhooks, no_caller
 from lab.api_server.auth.authenticate import Authenticator
+from lab.api_server.auth.escalation import Escalation
 from lab.api_server.auth.rbac import Authorizer
 from lab.api_server.auth.reviews import Reviews
 from lab.api_server.auth.tokens import Tokens
@@ -62,7 +63,8 @@ class ApiServer:
         self._tokens = tokens or Tokens(clock)
         self._authenticator = Authenticator(static_tokens or {}, self._tokens, cluster)
         self._authorizer = Authorizer(cluster, is_open=not authorizes)
-        admission = Chain(cluster, Webhooks(cluster, call_webhook, random), random)
+        escalation = Escalation(cluster, self._authorizer)
+        admission = Chain(cluster, Webhooks(cluster, call_webhook, random), random, escalation.check)
         self.reader = Reader(self.store, clock, random, self.settings)
         pods = self.served.get("", "v1", "pods")
         assert pods is not None
