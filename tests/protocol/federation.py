@@ -6,12 +6,15 @@ Everything waits on watches through the administrators' clients; nothing of the 
 import asyncio
 import os
 import secrets
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from federation import names
 from federation.kinds import POD_CHAPERONS
@@ -20,6 +23,7 @@ from federation.kube.errors import NotFound
 from federation.kube.resources import NODES, PODS, Resource
 from federation.kube.store import Store
 from federation.kube.watch import follow
+from lab.engines.engine import kube_directory
 from lab.parts.federation import add_targets
 from lab.processes import Process
 from lab.running import RunningLab
@@ -142,6 +146,21 @@ class Federation:
         """Wait until a proxy shows Running; returns the cluster it is bound to."""
         running = await self.until_pod(name, lambda p: p and phase(p) == "Running", seconds=seconds)
         return self.cluster_of(running["spec"]["nodeName"])
+
+    async def exec(self, name: str, *command: str) -> tuple[int, bytes, bytes]:
+        """Run a command in a proxy by kubectl; returns its exit code and what it said."""
+        program = shutil.which("kubectl", path=f"{kube_directory()}:{os.environ['PATH']}")
+        if program is None:
+            pytest.skip("no kubectl: run `make kube`")
+        kubectl = await asyncio.create_subprocess_exec(
+            *(program, f"--kubeconfig={self.lab.kubeconfig()}", f"--namespace={self.namespace}"),
+            *("exec", name, "--", *command),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await kubectl.communicate()
+        assert kubectl.returncode is not None
+        return kubectl.returncode, out, err
 
     async def chaperon_name(self, name: str, cluster: str = "arm-lab") -> str:
         """The name of a proxy's chaperon, and so of its candidate, in a cluster."""

@@ -1,8 +1,6 @@
 """One pod, another cluster: the ordinary life, on either engine."""
 
 import asyncio
-import os
-import shutil
 
 import pytest
 
@@ -10,7 +8,6 @@ from federation import names
 from federation.kinds import CLUSTER_TARGETS, POD_CHAPERONS, TARGETS
 from federation.kube.errors import Invalid, StatusError
 from federation.kube.resources import CONFIG_MAPS, JOBS, NODES, PODS, SECRETS
-from lab.engines.engine import kube_directory
 from tests.protocol.federation import Federation, condition, is_gone, phase, pod
 
 
@@ -38,21 +35,10 @@ async def test_a_proxys_logs_and_commands_reach_its_delegate(federation: Federat
             break
         await asyncio.sleep(0.1)
     assert log == b"from afar\n"
-    program = shutil.which("kubectl", path=f"{kube_directory()}:{os.environ['PATH']}")
-    if program is None:
-        pytest.skip("no kubectl: run `make kube`")
-    kubectl = await asyncio.create_subprocess_exec(
-        program,
-        f"--kubeconfig={federation.lab.kubeconfig()}",
-        f"--namespace={federation.namespace}",
-        *("exec", name, "--", "sh", "-c", "echo out; echo err >&2; exit 3"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await kubectl.communicate()
+    code, out, err = await federation.exec(name, "sh", "-c", "echo out; echo err >&2; exit 3")
     assert out == b"out\n"
     assert b"err" in err
-    assert kubectl.returncode == 3
+    assert code == 3
 
 
 async def test_configuration_is_there_before_the_delegate_and_only_where_it_runs(federation: Federation) -> None:
