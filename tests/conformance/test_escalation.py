@@ -124,7 +124,7 @@ async def test_a_binding_gives_what_its_writer_has_or_may_bind(client: HttpClien
         '{NonResourceURLs:["*"], Verbs:["*"]}',
     )
     refusal = await writer.refused(bindings, binding("none", "Role", "no-such"))
-    assert (refusal.code, refusal.message) == (404, f'roles.{GROUP} "no-such" not found')
+    assert (refusal.code, refusal.message) == (404, f'rolebindings.{GROUP} "no-such" not found')
 
 
 async def test_a_binding_that_another_made_is_changed_by_who_could_make_it(client: HttpClient, writer: Writer) -> None:

@@ -53,7 +53,7 @@ class Escalation:
             return
         role = self._cluster.find(f"{plural}.{GROUP}", namespace if plural == "roles" else "", name)
         if role is None:
-            raise not_found(GROUP, plural, name)
+            raise not_found(GROUP, attributes.kind.plural, name)  # upstream names the resource that was asked for
         self._confirm(attributes, list(self._authorizer.role_rules(role, name)))
 
     def _confirm(self, attributes: Attributes, rules: list[Manifest]) -> None:
