@@ -93,7 +93,7 @@ class Sources:
     async def reconcile(self, key: Key) -> float | None:
         """Bring one Source's objects, credential and status to what it says."""
         source = self._stores.source(key)
-        if source is None:
+        if source is None or source.is_terminating:
             for mark in decide.leftovers(self._stores.marked(key)):
                 await self._delete(mark.reference, mark.uid)
             return None
@@ -101,7 +101,8 @@ class Sources:
         await self._tell(source, rights, credential, term)
         if term is not None and rights.is_good:
             return min(max((term.issue_at - self._clock()).total_seconds(), 1.0), _LOOK_SECONDS_MAX)
-        return None if rights.is_good and credential in (BY_USER, TURNED_OFF) else _LOOK_AGAIN_SECONDS
+        is_settled = rights.is_good and credential in (BY_USER, TURNED_OFF, FOREIGN_ACCOUNT)
+        return None if is_settled else _LOOK_AGAIN_SECONDS
 
     async def _keep(self, source: Source) -> tuple[Finding, Finding, Term | None]:
         """Do what can be done; return how rights and credential stand."""

@@ -32,6 +32,7 @@ class Source:
     user_name: str
     account_namespace: str
     account_name: str
+    is_terminating: bool = False
     status: Manifest = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -77,6 +78,7 @@ def parse_source(manifest: Manifest) -> Source:
         user_name=spec.get("userName") or "",
         account_namespace=account.get("namespace") or "",
         account_name=account.get("name") or "",
+        is_terminating="deletionTimestamp" in metadata,
         status=manifest.get("status") or {},
     )
 

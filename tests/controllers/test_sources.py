@@ -52,6 +52,20 @@ async def test_a_source_comes_in_with_its_credential_and_goes_without_a_trace(si
             await eventually(lambda: refused(guest), "the credential is worth nothing")
 
 
+async def test_a_source_that_is_kept_from_going_has_no_rights_already(site: Site) -> None:
+    async with agent(site.plane):
+        made = await site.make("cd", {"serviceAccountName": "cd"})
+        await site.until("cd", "Issued", kind="CredentialIssued")
+        waiting = {"metadata": {"uid": made["metadata"]["uid"], "finalizers": ["example.com/wait"]}}
+        await site.admin.patch(SOURCES, "cd", waiting, site.namespace)
+        await site.admin.delete(SOURCES, "cd", site.namespace)
+        for resource, name in ((CLUSTER_ROLE_BINDINGS, site.viewer), (ROLE_BINDINGS, "admiralty-source-cd")):
+            await site.until_gone(resource, name, "" if resource is CLUSTER_ROLE_BINDINGS else site.namespace)
+        await site.until_gone(SERVICE_ACCOUNTS, "cd", site.namespace)
+        await site.admin.patch(SOURCES, "cd", {"metadata": {"finalizers": None}}, site.namespace)
+        await site.until_gone(SOURCES, "cd", site.namespace)
+
+
 async def test_what_a_source_left_behind_while_the_agent_was_away_is_taken_back(site: Site) -> None:
     async with agent(site.plane):
         await site.make("cd", {"userName": "someone"})

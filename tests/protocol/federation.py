@@ -4,6 +4,7 @@ Everything waits on watches through the administrators' clients; nothing of the 
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
@@ -146,6 +147,13 @@ class Federation:
         """Wait until a proxy shows Running; returns the cluster it is bound to."""
         running = await self.until_pod(name, lambda p: p and phase(p) == "Running", seconds=seconds)
         return self.cluster_of(running["spec"]["nodeName"])
+
+    async def clear(self) -> None:
+        """Delete all pods of the namespace at home and wait until they are gone."""
+        for manifest in (await self.home.list(PODS, self.namespace)).items:
+            with contextlib.suppress(NotFound):
+                await self.home.delete(PODS, manifest["metadata"]["name"], self.namespace)
+            await self.until_pod(manifest["metadata"]["name"], is_gone, seconds=40)
 
     async def exec(self, name: str, *command: str) -> tuple[int, bytes, bytes]:
         """Run a command in a proxy by kubectl; returns its exit code and what it said."""

@@ -52,6 +52,7 @@ async def home(request: pytest.FixtureRequest, federation: Federation) -> AsyncI
         api, NODES, node, lambda n: n and condition(n, "Ready").get("status") == "True", namespace=""
     )
     yield Home(federation, name, names.CLUSTER_TARGET_NAME, node, names.target_key("", name))
+    await federation.clear()
     await api.delete(CLUSTER_TARGETS, name)
     await federation.until(api, NODES, node, is_gone, namespace="")
 

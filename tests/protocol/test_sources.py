@@ -72,6 +72,7 @@ async def guest(federation: Federation) -> AsyncIterator[Guest]:
         home, NODES, made.node, lambda n: n and condition(n, "Ready").get("status") == "True", namespace=""
     )
     yield made
+    await federation.clear()
     await home.delete(TARGETS, TARGET, namespace)
     await federation.until(home, NODES, made.node, is_gone, namespace="")
 
