@@ -120,7 +120,6 @@ class SourceRole:
         told: Workqueue[Key] = Workqueue("target status", status.reconcile)
         renewals = Renewals(api=self._api, connections=connections.current, clock=self._clock)
         renewed: Workqueue[Key] = Workqueue("renewals", renewals.reconcile)
-
         connections.on_problem = told.add
 
         def on_connected(connection: Connection) -> None:
