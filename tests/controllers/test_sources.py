@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import orjson
 import pytest
 
 from federation import names
@@ -50,6 +51,25 @@ async def test_a_source_comes_in_with_its_credential_and_goes_without_a_trace(si
             ):
                 await site.until_gone(resource, name, site.namespace)
             await eventually(lambda: refused(guest), "the credential is worth nothing")
+
+
+async def test_kubectl_get_tells_how_a_source_stands(site: Site) -> None:
+    async with agent(site.plane):
+        await site.make("cd", {"serviceAccountName": "cd", "userName": "ann"})
+        made = await site.until("cd", "Issued", kind="CredentialIssued")
+    table = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    answer = await site.admin.request("GET", SOURCES.path(site.namespace), headers=table)
+    found = orjson.loads(answer.body)
+    shown = dict(zip([column["name"] for column in found["columnDefinitions"]], found["rows"][0]["cells"], strict=True))
+    assert {key: shown[key] for key in shown.keys() - {"Age"}} == {
+        "Name": "cd",
+        "Ready": "True",
+        "User": "ann",
+        "ServiceAccount": "cd",
+        "Credential": "admiralty-source-cd-kubeconfig",
+        "Expires": made["status"]["credential"]["expiresAt"],
+        "Message": "its roles are bound",
+    }
 
 
 async def test_a_source_that_is_kept_from_going_has_no_rights_already(site: Site) -> None:
