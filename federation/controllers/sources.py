@@ -33,7 +33,7 @@ from federation.decisions.source_status import (
 from federation.events import record
 from federation.kinds import CLUSTER_SOURCES, SOURCES
 from federation.kube.api import Api, Manifest
-from federation.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
+from federation.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound, StatusError
 from federation.kube.resources import CLUSTER_ROLE_BINDINGS, ROLE_BINDINGS, SECRETS, SERVICE_ACCOUNTS, Resource
 from federation.kube.store import Store
 from federation.model.source import Key, Mark, Reference, Source, mark_of, parse_source
@@ -80,6 +80,16 @@ class SourcesStores:
                 yield from (source.key for source in store.values() if source.account == mark.reference)
 
 
+@dataclass(frozen=True, slots=True)
+class _Stand:
+    """How a Source's rights and credential stand, until when that is good, and what the API server refused."""
+
+    rights: Finding
+    credential: Finding
+    term: Term | None = None
+    error: StatusError | None = None
+
+
 class Sources:
     """Reconciles Sources by (namespace, name), ClusterSources by ("", name)."""
 
@@ -97,14 +107,16 @@ class Sources:
             for mark in decide.leftovers(self._stores.marked(key)):
                 await self._delete(mark.reference, mark.uid)
             return None
-        rights, credential, term = await self._keep(source)
-        await self._tell(source, rights, credential, term)
-        if term is not None and rights.is_good:
-            return min(max((term.issue_at - self._clock()).total_seconds(), 1.0), _LOOK_SECONDS_MAX)
-        is_settled = rights.is_good and credential in (BY_USER, TURNED_OFF, FOREIGN_ACCOUNT)
+        stand = await self._keep(source)
+        await self._tell(source, stand)
+        if stand.error is not None:
+            raise stand.error  # said, and tried again: soon at first, for a namespace may be just coming
+        if stand.term is not None:
+            return min(max((stand.term.issue_at - self._clock()).total_seconds(), 1.0), _LOOK_SECONDS_MAX)
+        is_settled = stand.rights.is_good and stand.credential in (BY_USER, TURNED_OFF, FOREIGN_ACCOUNT)
         return None if is_settled else _LOOK_AGAIN_SECONDS
 
-    async def _keep(self, source: Source) -> tuple[Finding, Finding, Term | None]:
+    async def _keep(self, source: Source) -> _Stand:
         """Do what can be done; return how rights and credential stand."""
         observed = await self._observe(source)
         has_credential = decide.issues_for(source, observed, is_enabled=self._is_issuing)
@@ -113,16 +125,16 @@ class Sources:
             for action in plan.actions:
                 await self._perform(source, action)
         except (Forbidden, Invalid, NotFound) as error:
-            return refused(error.message), NOT_YET, None
+            return _Stand(refused(error.message), NOT_YET, error=error)
         if plan.taken:
-            return taken(plan.taken), NOT_YET, None
+            return _Stand(taken(plan.taken), NOT_YET)
         if not has_credential:
-            return BOUND, _reason_for_none(source, is_issuing=self._is_issuing), None
+            return _Stand(BOUND, _reason_for_none(source, is_issuing=self._is_issuing))
         try:
             finding, term = await self._issuer.keep(source)
         except (Forbidden, Invalid, NotFound) as error:
-            return BOUND, refused(error.message), None
-        return BOUND, finding, term
+            return _Stand(BOUND, refused(error.message), error=error)
+        return _Stand(BOUND, finding, term)
 
     async def _observe(self, source: Source) -> dict[Reference, Manifest]:
         references = list(decide.wanted(source, has_credential=source.account is not None))
@@ -160,8 +172,9 @@ class Sources:
             await self._api.delete(RESOURCES[reference.kind], reference.name, reference.namespace, uid=uid)
             logger.info("taken back from a source", object=str(reference))
 
-    async def _tell(self, source: Source, rights: Finding, credential: Finding, term: Term | None) -> None:
-        patch = status_patch(source, rights, credential, term, format_time(self._clock())[:19] + "Z")
+    async def _tell(self, source: Source, stand: _Stand) -> None:
+        now = format_time(self._clock())[:19] + "Z"
+        patch = status_patch(source, stand.rights, stand.credential, stand.term, now)
         if not patch:
             return
         resource = SOURCES if source.namespace else CLUSTER_SOURCES
