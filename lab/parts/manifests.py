@@ -76,6 +76,17 @@ async def create(api: Api, resource: Resource, manifest: Manifest) -> None:
         return
 
 
+def cluster_role_binding(name: str, role: str, user: str) -> Manifest:
+    """The binding of a user to a ClusterRole, everywhere."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+    }
+
+
 async def _until_served(api: Api, spec: Manifest) -> None:
     """Established is a promise: for up to a second kube-apiserver goes on to answer 404, then 429."""
     resource = Resource(spec["group"], spec["versions"][0]["name"], spec["names"]["plural"], spec["names"]["kind"])
