@@ -266,7 +266,18 @@ def _ungating(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, C
         seeking = _seeking(proxy, targets, own, now)
         return Plan(seeking.actions, min(wait, seeking.look_again_seconds or wait))
     never = tuple(t.finalizer for t in targets if not t.odds.was_asked and t.finalizer in proxy.finalizers)
-    return Plan((Ungate(tuple(sorted(target.node_name for target in reserved)), never),))
+    chosen = reserved + (_silent(eligible, own) if proxy.spread else [])
+    return Plan((Ungate(tuple(sorted(target.node_name for target in chosen)), never),))
+
+
+def _silent(eligible: list[TargetView], own: dict[str, Chaperon | None]) -> list[TargetView]:
+    """Return the targets that were asked and have said neither yes nor no.
+
+    A pod that is to be spread may go there too: tied to the quick ones alone, it would wait for ever where its skew
+    forbids these. Should there be no room after all, rule M2 says what becomes of it.
+    """
+    asked = [(t, own[t.node_name]) for t in eligible if not t.trouble]
+    return [t for t, c in asked if c is not None and not (c.is_reserved or c.is_terminating or c.refusal)]
 
 
 def _comparing_seconds(eligible: list[TargetView], own: dict[str, Chaperon | None], now: datetime) -> float:

@@ -80,6 +80,15 @@ def test_C2_a_proxy_to_be_spread_waits_until_its_nodes_are_counted_and_all_have_
     assert decide(pod, (target("a", held), target("b", refused, asked_at=early)), NOW).actions == (Ungate(("a",)),)
 
 
+def test_C2_a_proxy_to_be_spread_may_go_where_no_answer_came_in_time() -> None:
+    spread = (("spread.isthmus.dev/0123456789abcdef", "kubernetes.io/hostname"),)
+    long_ago = NOW - timedelta(seconds=3)
+    refused = target("c", chaperon(refusal="0/3 nodes are available"), asked_at=long_ago)
+    targets = (target("a", chaperon(reserved=True)), target("b", chaperon(), asked_at=long_ago), refused)
+    pod = proxy(finalizers=finalizers("a", "b", "c"), asking="all", spread=spread)
+    assert decide(pod, targets, NOW).actions == (Ungate(("a", "b")),)
+
+
 def test_C2_the_way_out_breaks_a_spread_only_after_a_long_wait() -> None:
     held = chaperon(reserved=True, after_ungate=True)
     spread = (("spread.isthmus.dev/0123456789abcdef", "kubernetes.io/hostname"),)
