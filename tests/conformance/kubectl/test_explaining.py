@@ -72,7 +72,7 @@ async def test_what_is_explained_is_named(kubectl: Kubectl) -> None:
 async def test_what_cannot_be_explained(kubectl: Kubectl) -> None:
     missing = plain(await kubectl.fails("explain", "pod.spec.nope"))
     assert missing == 'KIND: Pod\nVERSION: v1\n\nerror: field "nope" does not exist\n'
-    assert await kubectl.fails("explain", "nosuch") == 'error: the server doesn\'t have a resource type "nosuch"\n'
+    assert await kubectl.fails("explain", "nosuch") == 'the server doesn\'t have a resource type "nosuch"\n'
 
 
 async def test_api_resources(kubectl: Kubectl) -> None:

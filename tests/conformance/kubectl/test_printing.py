@@ -75,8 +75,8 @@ KINDS = {
     "roles.rbac.authorization.k8s.io": ("rules: []", "NAME CREATED AT\nx TIME\n"),
     "rolebindings.rbac.authorization.k8s.io": (
         "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: w}\n"
-        "subjects: [{kind: User, name: u}, {kind: Group, name: g}, {kind: ServiceAccount, name: s, namespace: n}]",
-        "NAME ROLE AGE USERS GROUPS SERVICEACCOUNTS\nx Role/w AGE u g n/s\n",
+        "subjects: [{kind: User, name: u}, {kind: Group, name: g}, {kind: ServiceAccount, name: s, namespace: ns}]",
+        "NAME ROLE AGE USERS GROUPS SERVICEACCOUNTS\nx Role/w AGE u g ns/s\n",
     ),
     "resourceclaims.resource.k8s.io": (
         "spec: {devices: {requests: [{name: w, exactly: {deviceClassName: z}}]}}",
