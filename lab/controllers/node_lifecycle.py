@@ -100,7 +100,7 @@ class NodeLifecycle:
         await self._api.patch(NODES, metadata["name"], body)
 
     async def _tell_pods(self, name: str, node: Manifest, health: _Health) -> None:
-        if readiness(node) == "True" or not condition_of(node, "Ready"):
+        if readiness(node) != "Unknown":  # of a node that says itself that it is not ready its kubelet tells the pods
             health.are_pods_told = False
             return
         if health.are_pods_told:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from lab.api_server.core.manifest import Manifest, encode
+from lab.api_server.core.manifest import Manifest, clone, encode
 from lab.api_server.core.status import too_large, too_old
 
 Key = tuple[str, str]  # namespace ("" for cluster-scoped objects), name
@@ -68,6 +68,7 @@ class Shelf:
         self._log_length = log_length
         self._floor = floor
         self.subscribers: dict[int, Subscriber] = {}
+        self.closers: dict[int, Callable[[], None]] = {}  # of the same followers: called when there will be no more
 
     def __len__(self) -> int:
         return len(self._versions)
@@ -135,8 +136,13 @@ class Store:
         return self._shelves[resource]
 
     def drop(self, resource: str) -> None:
-        """Forget a resource that is no longer served."""
-        self._shelves.pop(resource, None)
+        """Forget a resource that is no longer served: its objects are deleted, and who follows it is told the end."""
+        if resource not in self._shelves:
+            return
+        for version in list(self.shelf(resource).select()):
+            self.write(resource, "DELETED", version.key, clone(version.manifest))
+        for close in list(self._shelves.pop(resource).closers.values()):
+            close()
 
     def compact(self) -> None:
         """Forget every log, so that the next watch from an old revision is told 410."""

@@ -54,6 +54,7 @@ class Watch:
         for change in replayed:
             self._take(change)
         self._shelf.subscribers[self._number] = self._take
+        self._shelf.closers[self._number] = self.close
 
     def fail(self, status: ApiStatus) -> None:
         """End the stream with an ERROR event, the way failures of a started watch are told."""
@@ -63,6 +64,7 @@ class Watch:
     def close(self) -> None:
         """Stop following; what is queued can still be read."""
         self._shelf.subscribers.pop(self._number, None)
+        self._shelf.closers.pop(self._number, None)
         self._ended = True
         self._woken.set()
 
