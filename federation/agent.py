@@ -65,7 +65,11 @@ class Agent:
     # -- admission ---------------------------------------------------------------------------------------------------
 
     def _finalizers_for(self, namespace: str) -> list[str]:
-        return sorted(target.finalizer for target in self._stores.all_targets() if target.serves(namespace))
+        return sorted(
+            target.finalizer
+            for target in self._stores.all_targets()
+            if target.serves(namespace) and not target.is_going
+        )
 
     async def _serve_webhook(self) -> None:
         settings = self._settings

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import orjson
 
@@ -16,9 +17,9 @@ from federation.controllers.feedback import Feedback
 from federation.controllers.placement import Placement
 from federation.controllers.proxies import proxy_store
 from federation.controllers.renewal import Renewals
-from federation.controllers.target_status import TargetStatus
 from federation.controllers.virtual_node import VirtualNodes
 from federation.controllers.waking import Waking
+from federation.decisions.ending import Stage
 from federation.kube.api import Api, connect
 from federation.kube.resources import NODES, PODS
 from federation.kube.store import Key, Store
@@ -28,6 +29,7 @@ from federation.model.pod import ProxyPod
 from federation.model.scheduling import SchedulingNode, parse_scheduling_node
 from federation.model.target import Target, parse_target
 from federation.settings import AgentSettings
+from federation.targets import KeptTargets
 from federation.virtual_kubelet import VirtualKubelet, client_ca
 
 _NODES = f"{names.PROVIDER_KEY}={names.PROVIDER}"
@@ -69,10 +71,21 @@ class SourceRole:
         """Start the controllers of a source in `group`: connections to targets, placement and feedback of proxies."""
         pods = proxy_store()
         nodes: Store[SchedulingNode] = Store(parse_scheduling_node)
+
+        def stage(node: str) -> Stage:
+            return kept.endings.stage(node)
+
+        def place(key: Key) -> None:
+            places.add(key)
+
+        def feed_back(key: Key) -> None:
+            statuses.add(key)
+
+        waking = Waking(place, feed_back)
         virtual_nodes = VirtualNodes(
             api=self._api,
             pods=pods,
-            is_wanted=self._is_wanted,
+            stage=stage,
             clock=self._clock,
             kubelet_version=await self._version(),
         )
@@ -84,13 +97,18 @@ class SourceRole:
             address=self._settings.gateway_address,
             client_ca_pem=await client_ca(self._api),
         )
-        connections = Connections(
+        kept = KeptTargets(
             api=self._api,
+            settings=self._settings,
             cluster_name=self._cluster_name,
-            targets=[self._stores.targets, self._stores.cluster_targets],
             clock=self._clock,
+            targets=[self._stores.targets, self._stores.cluster_targets],
+            pods=pods,
+            nodes=nodes,
             service=kubelet.serve,
             self_api=lambda: connect(self._settings.kubeconfig, self._settings.context),
+            waking=waking,
+            wake_node=virtual_nodes.queue.add,
         )
         experience = Experience(self._clock)
         placement = Placement(
@@ -99,46 +117,30 @@ class SourceRole:
             pods=pods,
             nodes=nodes,
             is_labelled=lambda namespace: bool(self._stores.namespaces.get("", namespace)),
-            connections=connections.current,
+            targets=self._stores.all_targets,
+            outlook=kept.outlook,
             experience=experience,
             clock=self._clock,
+            no_room_after=timedelta(seconds=self._settings.no_room_seconds),
         )
-        feedback = Feedback(api=self._api, pods=pods, connections=connections.current)
+        feedback = Feedback(api=self._api, pods=pods, connections=kept.connections.current)
         places: Workqueue[Key] = Workqueue("placement", placement.reconcile, workers=self._settings.workers)
         statuses: Workqueue[Key] = Workqueue("feedback", feedback.reconcile, workers=self._settings.workers)
-        links: Workqueue[Key] = Workqueue("targets", connections.reconcile)
-        connections.add = links.add
         experience.wake = places.add
-
-        waking = Waking(places.add, statuses.add)
-        status = TargetStatus(
-            api=self._api,
-            targets=[self._stores.targets, self._stores.cluster_targets],
-            connections=connections,
-            clock=self._clock,
-        )
-        told: Workqueue[Key] = Workqueue("target status", status.reconcile)
-        renewals = Renewals(api=self._api, connections=connections.current, clock=self._clock)
+        renewals = Renewals(api=self._api, connections=kept.connections.current, clock=self._clock)
         renewed: Workqueue[Key] = Workqueue("renewals", renewals.reconcile)
-        connections.on_problem = told.add
 
         def on_connected(connection: Connection) -> None:
             experience.follow_target(connection)
-            _wake_by(connection, pods, waking, told.add)
             renewed.add(connection.target.key)
 
-        connections.on_connected = on_connected
-        for store in (self._stores.targets, self._stores.cluster_targets):
-            store.subscribe(lambda key, old, new: links.add(key))
-            store.subscribe(lambda key, old, new: told.add(key))
+        kept.on_connected = on_connected
         group.create_task(virtual_nodes.run())
-        group.create_task(connections.run())
-        group.create_task(links.run())
-        group.create_task(told.run())
+        kept.start(group)
         group.create_task(renewed.run())
         group.create_task(follow(self._api, PODS, pods, label_selector=names.HAS_FINALIZER))
         group.create_task(follow(self._api, NODES, nodes, label_selector=_NODES))
-        await self._read_first(pods, nodes, connections)
+        await self._read_first(pods, nodes, kept.connections)
         pods.subscribe(waking.on_pod)
 
         def on_node(key: Key, old: SchedulingNode | None, new: SchedulingNode | None) -> None:
@@ -180,20 +182,6 @@ class SourceRole:
         """Return this API server's version, which its virtual nodes show: upgrade tools compare the two."""
         version: dict[str, str] = orjson.loads((await self._api.request("GET", "/version")).body)
         return version["gitVersion"]
-
-    def _is_wanted(self, node_name: str) -> bool:
-        return any(target.node_name == node_name for target in self._stores.all_targets())
-
-
-def _wake_by(connection: Connection, pods: Store[ProxyPod], waking: Waking, tell: Callable[[Key], None]) -> None:
-    """Look at a proxy again whenever its chaperon in this target, or the target's pulse, changes."""
-    connection.chaperons.subscribe(waking.on_chaperon)
-
-    def on_change() -> None:
-        _add_all(pods, waking.both, connection.target.namespace)
-        tell(connection.target.key)
-
-    connection.on_change = on_change
 
 
 def _add_unbound(pods: Store[ProxyPod], add: Callable[[Key], None]) -> None:

@@ -55,6 +55,10 @@ ISSUED_AT = OURS + "issued-at"  # RFC 3339, on a credential's Secret
 EXPIRES_AT = OURS + "expires-at"
 ISSUED_FOR = OURS + "issued-for"  # what it was issued for and what was written: anything else is issued anew
 RENEWAL = OURS + "renewal"  # extension in a kubeconfig: the Secret of that cluster which holds the next one
+# On Targets, ClusterTargets and their kubeconfig Secrets (rules S4, M7).
+TARGET_FINALIZER = OURS + "target"  # a Target goes after all that it stands for is gone
+HELD_SECRET = OURS + "held-secret"  # annotation: "<namespace>/<name>" of the Secret that carries our finalizer for it
+ACCEPT_LOSS = OURS + "accept-loss"  # annotation, RFC 3339: what the target has lost until then is lost
 
 # Schedulers.
 CANDIDATE_SCHEDULER = "admiralty-candidate"
@@ -67,6 +71,8 @@ TARGET_NAME = PREFIX + "target-name"
 CLUSTER_TARGET_NAME = PREFIX + "cluster-target-name"
 HOSTNAME = "kubernetes.io/hostname"
 SPREAD_PREFIX = "spread.isthmus.dev/"  # topology labels that only virtual nodes carry (rule C2)
+
+TARGET_GOING = OURS + "target-going"  # taint: its Target is being deleted
 
 SUMMARY_NAME = "singleton"
 CHAPERON_KIND = "PodChaperon"
@@ -129,6 +135,11 @@ def source_label(namespace: str, name: str) -> str:
 def finalizer(target_namespace: str, target_name: str) -> str:
     """Return the finalizer that stands for a target."""
     return PREFIX + target_key(target_namespace, target_name)
+
+
+def secret_finalizer(target_namespace: str, target_name: str) -> str:
+    """Return the finalizer that keeps a kubeconfig Secret for a target; several targets may share the Secret."""
+    return "target." + OURS + target_key(target_namespace, target_name)
 
 
 def chaperon_name(pod_name: str, pod_uid: str, target: str) -> str:

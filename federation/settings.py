@@ -65,6 +65,18 @@ class AgentSettings(BaseSettings):
     start_wait_seconds: float = Field(
         default=10.0, ge=0, le=300, description="How long an agent that starts reads before it writes (rule S5)."
     )
+    no_room_seconds: float = Field(
+        default=300.0,
+        gt=0,
+        description="How long a pod that is bound to a target, but found its room there gone before it started, waits "
+        "for room before its owner may make another (rule M2); as long as Kubernetes waits for a node that is gone.",
+    )
+    target_lost_seconds: float = Field(
+        default=120.0,
+        gt=0,
+        description="How long a deleted Target that cannot be reached is waited for before it is given up (rule M7); "
+        "shorter than an API server's restart leaves pods behind.",
+    )
     log_json: bool = Field(default=False, description="One JSON object a line, for a pod's log.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
 

@@ -16,9 +16,11 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
+from federation.kube.errors import NotFound
 from federation.kube.resources import NAMESPACES, SERVICE_ACCOUNTS
 from lab.engines.engine import kwok_program, missing_parts
 from lab.parts.federation import add_targets
@@ -79,7 +81,8 @@ async def namespace(lab_in_use: RunningLab) -> AsyncIterator[str]:
     yield name
     # Not waited for: no other test uses it, and the lab goes as a whole.
     for api in lab_in_use.apis.values():
-        await api.delete(NAMESPACES, name)
+        with suppress(NotFound):
+            await api.delete(NAMESPACES, name)
 
 
 @pytest.fixture

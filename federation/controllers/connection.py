@@ -1,27 +1,36 @@
 """One target as the source sees it: its client, what is known of its chaperons, and whether it answers.
 
-Everything about a target lives in one task group of its own. A dead or slow target delays its own pods only.
+Everything about a target lives in one task group of its own. A dead or slow target delays its own pods only. Answers
+count only if they come from the cluster that is on record (rule S4): while another one answers the target is as good as
+unreachable, and what was read meanwhile is forgotten.
 """
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 import orjson
 
 from federation.clock import Clock
+from federation.decisions.trust import INTACT
 from federation.kinds import CLUSTER_SUMMARIES, POD_CHAPERONS
 from federation.kube.api import Api
-from federation.kube.errors import ApiError, NotFound
-from federation.kube.store import Store
+from federation.kube.errors import ApiError, Conflict, Forbidden, NotFound, Unreachable
+from federation.kube.resources import NAMESPACES
+from federation.kube.store import NOT_LISTED, Store
 from federation.kube.watch import follow
 from federation.model.chaperon import Chaperon, parse_chaperon
 from federation.model.target import Target
 from federation.names import PARENT_CLUSTER_NAME, SUMMARY_NAME, TARGET
 
+T = TypeVar("T")
+
 PULSE_SECONDS = 10.0  # a kubelet renews its Lease as often
 _PULSE_TIMEOUT_SECONDS = 5.0
+_CONFIRMED_FOR = timedelta(seconds=1)  # pods that end together share one look; a cluster is not replaced in a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,59 +45,152 @@ class Pulse:
 class Connection:
     """A target being followed. `run` does the work; everything else may be read at any time."""
 
-    def __init__(self, target: Target, api: Api, cluster_name: str, clock: Clock) -> None:
+    def __init__(
+        self, target: Target, api: Api, cluster_name: str, clock: Clock, pulse_seconds: float = PULSE_SECONDS
+    ) -> None:
         self.target = target
         self.api = api
         self.cluster_name = cluster_name
         self.chaperons: Store[Chaperon] = Store(parse_chaperon, {"parent": lambda chaperon: [chaperon.parent_key]})
         self.pulse = Pulse(False, clock(), "not asked yet")
-        self.cluster_id = ""  # as the target's summary says; empty where it has none (Admiralty's)
+        self.cluster_id = ""  # of the cluster that answers; empty where it does not say (Admiralty's)
         self.has_answered = asyncio.Event()  # set after the first pulse, good or bad
         self.on_change: Callable[[], None] = lambda: None  # called when the target came, went or was first listed
         self._clock = clock
+        self._pulse_seconds = pulse_seconds
+        self._anew = asyncio.Event()  # read everything again
+        self._is_right = asyncio.Event()  # no other cluster than that on record answers
+        self._is_right.set()
+        self._confirming = asyncio.Lock()
+        self._confirmed_at: datetime | None = None
+
+    @property
+    def selector(self) -> str:
+        """The labels of this source's chaperons for this target."""
+        return f"{PARENT_CLUSTER_NAME}={self.cluster_name},{TARGET}={self.target.label}"
 
     @property
     def trouble(self) -> str:
         """Why nothing in this target can be believed or written right now; empty where all is well."""
         if not self.pulse.is_reachable:
             return f"unreachable since {self.pulse.since:%H:%M}"
-        return "" if self.chaperons.synced.is_set() else "its PodChaperons have not been listed yet"
+        if not self.chaperons.synced.is_set():
+            return "its PodChaperons have not been listed yet"
+        if self.chaperons.trouble:
+            return f"its PodChaperons cannot be followed ({self.chaperons.trouble})"
+        if self.cluster_id and not self.target.cluster_id:
+            return "its cluster id is not on record yet"
+        return "" if self.target.is_held or self.target.is_going else "its Target does not carry our finalizer yet"
+
+    @property
+    def is_kind_missing(self) -> bool:
+        """Whether the target answers, but does not know PodChaperons (any more)."""
+        return self.pulse.is_reachable and self.chaperons.trouble.startswith("404 ")
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether it answers, or may do so any moment, and what it holds has not been read yet (rule S5)."""
+        if self.chaperons.synced.is_set():
+            return False
+        return not self.has_answered.is_set() or (self.pulse.is_reachable and self.chaperons.trouble == NOT_LISTED)
+
+    def take(self, target: Target) -> None:
+        """Take in the Target as it is now: the same connection, another status or other marks."""
+        is_news = _heeded(target) != _heeded(self.target)
+        self.target = target
+        if is_news:
+            self.on_change()
+
+    async def soon(self, call: Awaitable[T]) -> T:
+        """Await a call to the target, but not for longer than its pulse would: it holds up a worker for all targets."""
+        try:
+            async with asyncio.timeout(_PULSE_TIMEOUT_SECONDS):
+                return await call
+        except TimeoutError:
+            raise Unreachable(f"target {self.target.name} gave no answer") from None
 
     async def run(self) -> None:
         """Follow the target until cancelled."""
+        self.chaperons.on_trouble = self.on_change
         async with asyncio.TaskGroup() as group:
-            group.create_task(
-                follow(
-                    self.api,
-                    POD_CHAPERONS,
-                    self.chaperons,
-                    namespace=self.target.namespace,
-                    label_selector=f"{PARENT_CLUSTER_NAME}={self.cluster_name},{TARGET}={self.target.label}",
-                )
-            )
+            group.create_task(self._keep_following())
             group.create_task(self._keep_asking())
-            await self.chaperons.synced.wait()
-            self.on_change()
+
+    async def _keep_following(self) -> None:
+        while True:
+            await self._is_right.wait()
+            self._anew.clear()
+            reading = follow(
+                self.api,
+                POD_CHAPERONS,
+                self.chaperons,
+                namespace=self.target.namespace,
+                label_selector=self.selector,
+            )
+            async with asyncio.TaskGroup() as group:
+                following = group.create_task(reading)
+                await self._anew.wait()
+                following.cancel()
 
     async def _keep_asking(self) -> None:
         while True:
             self._note(await self._ask())
-            await asyncio.sleep(PULSE_SECONDS)
+            await asyncio.sleep(self._pulse_seconds)
 
     async def _ask(self) -> str:
         """Return why the target cannot be used, or an empty string; a missing summary is no trouble."""
+        try:
+            told = await self._told_id()
+            self.cluster_id = await self._own_id() or told
+        except NotFound as error:
+            return f"it has no ClusterSummary kind ({error.message})"
+        except ApiError as error:
+            return str(error)
+        return self._mismatch(self.cluster_id)
+
+    async def _own_id(self) -> str:
+        """Return the UID of the answering cluster's kube-system; empty where that may not be read."""
+        path = NAMESPACES.path(name="kube-system")
+        with contextlib.suppress(Forbidden, NotFound):
+            answer = await self.api.request("GET", path, timeout_seconds=_PULSE_TIMEOUT_SECONDS)
+            return str(orjson.loads(answer.body)["metadata"]["uid"])
+        return ""
+
+    async def _told_id(self) -> str:
+        """Return what the answering cluster's summary says of its id; a missing summary says nothing."""
         path = CLUSTER_SUMMARIES.path(name=SUMMARY_NAME)
         try:
             answer = await self.api.request("GET", path, timeout_seconds=_PULSE_TIMEOUT_SECONDS)
-            self.cluster_id = str(orjson.loads(answer.body).get("clusterID") or "")
         except NotFound as error:
-            return "" if error.is_about(SUMMARY_NAME) else f"it has no ClusterSummary kind ({error.message})"
-        except ApiError as error:
-            return str(error)
-        return ""
+            if not error.is_about(SUMMARY_NAME):
+                raise
+            return ""
+        return str(orjson.loads(answer.body).get("clusterID") or "")
+
+    def _mismatch(self, answering: str) -> str:
+        recorded = self.target.cluster_id
+        if answering == recorded or not recorded:
+            return ""
+        if not answering:
+            return f"its cluster id (namespace kube-system) cannot be read any more, on record is {recorded}"
+        return f"another cluster answers: its id is {answering}, on record is {recorded}"
+
+    async def confirm(self) -> None:
+        """Raise unless the cluster that answers is, live, the one on record; before what cannot be taken back."""
+        async with self._confirming:
+            now = self._clock()
+            if self._confirmed_at is not None and now - self._confirmed_at < _CONFIRMED_FOR:
+                return
+            self.cluster_id = await self._own_id() or await self._told_id()
+            if message := self._mismatch(self.cluster_id):
+                self._note(message)
+                raise Conflict(409, "Conflict", f"target {self.target.name}: {message}")
+            self._confirmed_at = self._clock()
 
     def _note(self, message: str) -> None:
         is_reachable = not message
+        was_away = self.has_answered.is_set() and not self.pulse.is_reachable
+        self._trust(not self._mismatch(self.cluster_id), is_back=is_reachable and was_away)
         is_news = is_reachable != self.pulse.is_reachable or not self.has_answered.is_set()
         if is_news:
             self.pulse = Pulse(is_reachable, self._clock(), message)
@@ -97,3 +199,21 @@ class Connection:
         self.has_answered.set()
         if is_news:
             self.on_change()
+
+    def _trust(self, is_right: bool, *, is_back: bool) -> None:
+        """Read nothing while another cluster answers, and all anew afterwards; also when a target was away."""
+        if is_right == self._is_right.is_set() and not is_back:
+            return
+        if is_right and not self._is_right.is_set():
+            self._is_right.set()
+            return
+        if not is_right:
+            self._is_right.clear()
+        self.chaperons.distrust()
+        self._anew.set()
+
+
+def _heeded(target: Target) -> tuple[object, ...]:
+    """Return what of a Target's marks and status decisions depend on."""
+    doubted = target.condition(INTACT).get("status")
+    return target.is_held, target.is_going, target.cluster_id, target.loss_accepted_at, doubted

@@ -15,7 +15,7 @@ import yaml
 from loguru import logger
 
 from federation.clock import Clock
-from federation.controllers.connection import Connection
+from federation.controllers.connection import PULSE_SECONDS, Connection
 from federation.decisions.credential import new_token
 from federation.kube.api import Api, Manifest, connect
 from federation.kube.errors import BadKubeconfig
@@ -59,6 +59,7 @@ class Connections:
         clock: Clock,
         service: Service,
         self_api: Callable[[], Awaitable[Api]],
+        pulse_seconds: float = PULSE_SECONDS,
     ) -> None:
         self._api = api
         self._cluster_name = cluster_name
@@ -66,16 +67,23 @@ class Connections:
         self._clock = clock
         self._service = service
         self._self_api = self_api
+        self._pulse_seconds = pulse_seconds
         self._entries: dict[Key, _Entry] = {}
         self._group: asyncio.TaskGroup | None = None
         self.on_connected: Callable[[Connection], None] = lambda _: None
         self.on_problem: Callable[[Key], None] = lambda _: None
+        self.on_secret: Callable[[Key], None] = lambda _: None  # called when a target's kubeconfig Secret changed
         self.add: Callable[[Key], None] = lambda _: None  # puts a key on our queue; set by the wiring
         self.problems: dict[Key, str] = {}  # why a target has no connection
 
     def current(self) -> list[Connection]:
         """Return the live connections."""
         return [entry.connection for entry in self._entries.values() if entry.connection is not None]
+
+    def get(self, key: Key) -> Connection | None:
+        """Return the live connection of one target."""
+        entry = self._entries.get(key)
+        return entry.connection if entry is not None else None
 
     async def run(self) -> None:
         """Own the tasks of all connections until cancelled."""
@@ -92,6 +100,10 @@ class Connections:
         if entry is not None and (target is None or target != entry.target):
             await self._stop(key, entry)
             entry = None
+        if entry is not None and target is not None and target is not entry.target:
+            entry.target = target
+            if entry.connection is not None:
+                entry.connection.take(target)
         if target is None:
             return None
         if entry is None:
@@ -106,6 +118,7 @@ class Connections:
         entry = _Entry(target, Store(_secret_data))
         if not target.is_self:
             entry.secrets.subscribe(lambda *_: self.add(key))
+            entry.secrets.subscribe(lambda *_: self.on_secret(key))
             entry.follower = self._group.create_task(
                 follow(
                     self._api,
@@ -136,7 +149,7 @@ class Connections:
         try:
             api = await self._self_api() if target.is_self else await client_for(text, target)
         except BadKubeconfig as error:
-            if self.problems.get(key) != str(error):
+            if self.problems.get(key) != str(error) and not target.is_going:
                 logger.warning(
                     "target cannot be used", target=target.name, namespace=target.namespace, error=str(error)
                 )
@@ -145,7 +158,7 @@ class Connections:
             return 30.0
         self.problems.pop(key, None)
         entry.kubeconfig = text
-        entry.connection = Connection(target, api, self._cluster_name, self._clock)
+        entry.connection = Connection(target, api, self._cluster_name, self._clock, self._pulse_seconds)
         self.on_connected(entry.connection)
         entry.runner = self._group.create_task(self._run(entry.connection))
         logger.info("target connected", target=target.name, namespace=target.namespace, node=target.node_name)

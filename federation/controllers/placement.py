@@ -7,6 +7,7 @@ cache was behind, and the workqueue brings the key back.
 import asyncio
 import contextlib
 from collections.abc import Callable
+from datetime import timedelta
 from typing import assert_never
 
 from loguru import logger
@@ -16,13 +17,15 @@ from federation.clock import Clock
 from federation.controllers.commitment import Commitment
 from federation.controllers.connection import Connection
 from federation.controllers.experience import Experience
-from federation.decisions import placement
+from federation.controllers.outlook import Outlook
+from federation.decisions import intents, placement
 from federation.decisions.admission import loosened, tightened_affinity
 from federation.decisions.asking import shape
+from federation.decisions.bound import NO_ROOM_AFTER
 from federation.decisions.candidate import chaperon_for
 from federation.decisions.eligibility import obstacle
-from federation.decisions.feedback import ended_patch, waiting_patch
-from federation.decisions.placement import TargetView
+from federation.decisions.feedback import disrupted_patch, ended_patch, waiting_patch
+from federation.decisions.intents import TargetView
 from federation.decisions.spread import is_counted
 from federation.events import record
 from federation.kinds import POD_CHAPERONS
@@ -33,6 +36,7 @@ from federation.kube.store import Store
 from federation.model.chaperon import Chaperon
 from federation.model.pod import ProxyPod
 from federation.model.scheduling import SchedulingNode
+from federation.model.target import Target
 from federation.model.times import format_time
 from federation.submitted import BadAnnotation, parse_constraints, parse_kept_labels, parse_submitted
 
@@ -50,31 +54,42 @@ class Placement:
         pods: Store[ProxyPod],
         nodes: Store[SchedulingNode],
         is_labelled: Callable[[str], bool],
-        connections: Callable[[], list[Connection]],
+        targets: Callable[[], list[Target]],
+        outlook: Outlook,
         experience: Experience,
         clock: Clock,
+        no_room_after: timedelta = NO_ROOM_AFTER,
     ) -> None:
         self._api = api
         self._cluster_name = cluster_name
         self._pods = pods
         self._nodes = nodes
         self._is_labelled = is_labelled
-        self._connections = connections
+        self._targets = targets
+        self._outlook = outlook
         self._experience = experience
         self._clock = clock
+        self._no_room_after = no_room_after
         self._commitment = Commitment(api)
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one proxy pod's chaperons, gate, finalizers and end to what the rule says."""
         proxy = self._pods.get(*key)
-        if proxy is not None and not (proxy.is_terminating or self._is_labelled(proxy.namespace)):
+        targets = sorted((t for t in self._targets() if t.serves(key[0])), key=lambda target: target.node_name)
+        if proxy is not None and not self._is_served(proxy, targets):
             return None  # rule C4
         if proxy is not None:
             self._learn(proxy)
-        connections = {c.target.node_name: c for c in self._connections() if c.target.serves(key[0])}
-        views = tuple(self._view(key, proxy, connection) for _, connection in sorted(connections.items()))
-        plan = placement.decide(proxy, views, self._clock())
-        asks = [action for action in plan.actions if isinstance(action, placement.Ask)]
+        found = {target.node_name: self._outlook.connection(target) for target in targets}
+        connections = {node: connection for node, connection in found.items() if connection is not None}
+        views = tuple(
+            self._outlook.seen(self._view(key, proxy, connections[target.node_name]), target)
+            if target.node_name in connections
+            else self._outlook.unconnected(target)
+            for target in targets
+        )
+        plan = placement.decide(proxy, views, self._clock(), self._no_room_after)
+        asks = [action for action in plan.actions if isinstance(action, intents.Ask)]
         if proxy is not None and proxy.gates:
             self._stand_in_line(proxy, views, asks)
         if asks:
@@ -83,6 +98,11 @@ class Placement:
         for action in plan.actions:
             await self._perform(action, key, proxy, connections)
         return plan.look_again_seconds
+
+    def _is_served(self, proxy: ProxyPod, targets: list[Target]) -> bool:
+        """Whether a proxy is ours to look after: in a labelled namespace, or something of it has to end."""
+        is_leaving = any(target.is_going and target.finalizer in proxy.finalizers for target in targets)
+        return proxy.is_terminating or is_leaving or self._is_labelled(proxy.namespace)
 
     def _view(self, key: Key, proxy: ProxyPod | None, connection: Connection) -> TargetView:
         target = connection.target
@@ -110,7 +130,7 @@ class Placement:
             source = parse_submitted(proxy.manifest["metadata"].get("annotations") or {})
             self._experience.learn(proxy, shape(proxy.namespace, source["spec"]))
 
-    def _stand_in_line(self, proxy: ProxyPod, views: tuple[TargetView, ...], asks: list[placement.Ask]) -> None:
+    def _stand_in_line(self, proxy: ProxyPod, views: tuple[TargetView, ...], asks: list[intents.Ask]) -> None:
         """Where a gated pod might have been asked but was not, it is woken when its turn comes."""
         asked = {ask.node_name for ask in asks}
         for view in views:
@@ -119,30 +139,32 @@ class Placement:
                 self._experience.stands_in_line(proxy, view.node_name)
 
     async def _perform(
-        self, action: placement.Action, key: Key, proxy: ProxyPod | None, connections: dict[str, Connection]
+        self, action: intents.Action, key: Key, proxy: ProxyPod | None, connections: dict[str, Connection]
     ) -> None:
-        if isinstance(action, placement.Withdraw):
+        if isinstance(action, intents.Withdraw):
             await self._withdraw(action.chaperon, connections[action.node_name], is_orphan=proxy is None)
             return
         assert proxy is not None, "all but withdrawing is done to a proxy that is there"
         match action:
-            case placement.Ask():
+            case intents.Ask():
                 pass  # done, all at once
-            case placement.RecordTargets(finalizers):
+            case intents.RecordTargets(finalizers):
                 await self._set_finalizers(proxy, (*proxy.finalizers, *finalizers))
-            case placement.ForgetTargets(finalizers):
-                await self._forget(proxy, finalizers, list(connections.values()))
-            case placement.Allow(node_name, chaperon):
+            case intents.ForgetTargets(finalizers):
+                await self._forget(proxy, finalizers, connections)
+            case intents.Allow(node_name, chaperon):
                 await self._commitment.allow(proxy, chaperon, connections[node_name])
-            case placement.Ungate():
+            case intents.Ungate():
                 await self._ungate(proxy, action)
-            case placement.Bind(node_name):
+            case intents.Bind(node_name):
                 await self._bind(proxy, node_name)
-            case placement.End():
+            case intents.Disrupt(reason, message):
+                await self._disrupt(proxy, reason, message)
+            case intents.End():
                 await self._end(proxy, action, connections)
-            case placement.Delete():
+            case intents.Delete():
                 await self._api.delete(PODS, proxy.name, proxy.namespace, uid=proxy.uid)
-            case placement.Explain(message):
+            case intents.Explain(message):
                 await self._explain(proxy, message)
             case _:
                 assert_never(action)
@@ -172,13 +194,15 @@ class Placement:
         if is_orphan and await self._is_alive(chaperon):
             return
         with contextlib.suppress(NotFound):
-            await connection.api.delete(
-                POD_CHAPERONS,
-                chaperon.name,
-                chaperon.namespace,
-                uid=chaperon.uid,
-                resource_version=chaperon.resource_version,
-                propagation="Foreground",
+            await connection.soon(
+                connection.api.delete(
+                    POD_CHAPERONS,
+                    chaperon.name,
+                    chaperon.namespace,
+                    uid=chaperon.uid,
+                    resource_version=chaperon.resource_version,
+                    propagation="Foreground",
+                )
             )
 
     async def _is_alive(self, chaperon: Chaperon) -> bool:
@@ -200,28 +224,34 @@ class Placement:
         }
         self._pods.learn(await self._api.patch(PODS, proxy.name, {"metadata": metadata}, proxy.namespace))
 
-    async def _forget(self, proxy: ProxyPod, finalizers: tuple[str, ...], connections: list[Connection]) -> None:
-        """Drop finalizers whose target confirms, live, that the chaperon is gone (or that no longer exist: M7)."""
-        by_finalizer = {connection.target.finalizer: connection for connection in connections}
+    async def _forget(self, proxy: ProxyPod, finalizers: tuple[str, ...], connections: dict[str, Connection]) -> None:
+        """Drop finalizers whose target confirms, live, that the chaperon is gone (or that is lost, or no more: M7)."""
+        targets = {target.finalizer: target for target in self._targets() if target.serves(proxy.namespace)}
         confirmed = set()
         for finalizer in finalizers:
-            connection = by_finalizer.get(finalizer)
-            if connection is None or await self._is_gone(proxy, connection):
+            target = targets.get(finalizer)
+            if (
+                target is None
+                or self._outlook.is_lost(target)
+                or (target.node_name in connections and await self._is_gone(proxy, connections[target.node_name]))
+            ):
                 confirmed.add(finalizer)
         if confirmed:
             await self._set_finalizers(proxy, tuple(name for name in proxy.finalizers if name not in confirmed))
 
     async def _is_gone(self, proxy: ProxyPod, connection: Connection) -> bool:
+        """Whether the cluster on record says, live, that the proxy's chaperon is not there (rules S3, S4)."""
         name = names.chaperon_name(proxy.name, proxy.uid, connection.target.label)
         try:
-            await connection.api.get(POD_CHAPERONS, name, proxy.namespace)
+            await connection.soon(connection.api.get(POD_CHAPERONS, name, proxy.namespace))
         except NotFound as error:
             if not error.is_about(name):
                 raise
+            await connection.confirm()
             return True
         return False
 
-    async def _ungate(self, proxy: ProxyPod, ungate: placement.Ungate) -> None:
+    async def _ungate(self, proxy: ProxyPod, ungate: intents.Ungate) -> None:
         assert proxy.manifest is not None
         finalizers = [name for name in proxy.finalizers if name not in ungate.never_asked]
         patch: Manifest = {
@@ -248,9 +278,14 @@ class Placement:
         await self._api.create(PODS, binding, proxy.namespace, name=proxy.name, subresource="binding")
         logger.info("bound late", pod=proxy.name, namespace=proxy.namespace, node=node_name)
 
-    async def _end(self, proxy: ProxyPod, end: placement.End, connections: dict[str, Connection]) -> None:
+    async def _disrupt(self, proxy: ProxyPod, reason: str, message: str) -> None:
+        await self._patch_status(proxy, disrupted_patch(proxy.status, reason, message, format_time(self._clock())))
+        await self._record(proxy, reason, message)
+
+    async def _end(self, proxy: ProxyPod, end: intents.End, connections: dict[str, Connection]) -> None:
         chosen = connections.get(proxy.node_name)
-        if chosen is not None and not await self._is_gone(proxy, chosen):
+        is_lost = chosen is None or self._outlook.is_lost(chosen.target)
+        if chosen is not None and not is_lost and not await self._is_gone(proxy, chosen):
             return
         live = await self._api.get(PODS, proxy.name, proxy.namespace)
         status = ended_patch(
@@ -261,13 +296,12 @@ class Placement:
             is_disruption=end.is_disruption,
         )
         await self._patch_status(proxy, status)
-        if end.is_disruption:
+        if end.is_disruption and not proxy.disruption:
             await self._record(proxy, end.reason, end.message)
 
     async def _explain(self, proxy: ProxyPod, message: str) -> None:
-        assert proxy.manifest is not None
-        now = format_time(self._clock())
-        await self._patch_status(proxy, waiting_patch(proxy.manifest.get("status") or {}, message, now))
+        status = proxy.manifest.get("status") or {} if proxy.manifest is not None else proxy.status
+        await self._patch_status(proxy, waiting_patch(status, message, format_time(self._clock())))
         await self._record(proxy, "NoReservation", message)
 
     async def _patch_status(self, proxy: ProxyPod, status: Manifest) -> None:

@@ -1,8 +1,8 @@
 """Keeps, in a source, one Node and one Lease for every connected target.
 
 The Lease says that an agent speaks for the node, the Ready condition whether its target answers. A Node that somebody
-deleted is made again at once: the pod garbage collector would end its proxies. One whose Target is gone goes when no
-proxy is bound to it any more.
+deleted is made again at once: the pod garbage collector would end its proxies. One whose Target is being deleted is
+tainted, and goes when nothing is left in the target (rule M7); one without a Target when no proxy is bound to it.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from federation.controllers.connection import Connection
 from federation.decisions import virtual_node as decide
 from federation.decisions.admission import loosened
 from federation.decisions.capacity import committed
+from federation.decisions.ending import Stage
 from federation.decisions.spread import spread_labels
 from federation.kinds import CLUSTER_SUMMARIES
 from federation.kube.api import Api, Manifest
@@ -57,20 +58,20 @@ class _Served:
 
 
 class VirtualNodes:
-    """Reconciles virtual nodes by name. `is_wanted(node name)` says whether a Target for it still exists."""
+    """Reconciles virtual nodes by name. `stage(node name)` says how far the Target that it stands for is."""
 
     def __init__(
         self,
         *,
         api: Api,
         pods: Store[ProxyPod],
-        is_wanted: Callable[[str], bool],
+        stage: Callable[[str], Stage],
         clock: Clock,
         kubelet_version: str,
     ) -> None:
         self._api = api
         self._pods = pods
-        self._is_wanted = is_wanted
+        self._stage = stage
         self._clock = clock
         self._kubelet_version = kubelet_version
         self._nodes: Store[VirtualNode] = Store(parse_virtual_node)
@@ -118,9 +119,9 @@ class VirtualNodes:
 
     async def reconcile(self, name: str) -> float | None:
         """Bring one node to what is known of its target."""
-        served, known = self._served.get(name), self._nodes.get("", name)
-        if served is None:
-            return await self._let_go(known)
+        served, known, stage = self._served.get(name), self._nodes.get("", name), self._stage(name)
+        if served is None or stage is Stage.DRAINED:
+            return await self._let_go(known, stage)
         if not self._nodes.is_fresh:
             known = None  # the watch is down: a node that is gone must not be missed for long
         view, now = self._view(served), self._clock()
@@ -132,7 +133,8 @@ class VirtualNodes:
         if node.uid != served.renewed_for or served.renewed_at is None or now - served.renewed_at >= _RENEW:
             await self._renew(node, now)
             served.renewed_for, served.renewed_at = node.uid, now
-        if body := decide.object_patch(node, labels, decide.base_labels(view.target)):
+        base, is_going = decide.base_labels(view.target), stage is not Stage.KEPT
+        if body := decide.object_patch(node, labels, base, is_going=is_going):
             node = await self._patch(node, body)
         if status := decide.status_patch(node.status, view, now):
             await self._patch(node, {"status": status}, "status")
@@ -201,11 +203,11 @@ class VirtualNodes:
                 LEASES, {"apiVersion": LEASES.api_version, "kind": LEASES.kind, **lease}, LEASE_NAMESPACE
             )
 
-    async def _let_go(self, node: VirtualNode | None) -> float | None:
-        """Delete a node whose Target is gone and whose proxies are, too."""
-        if node is None or node.is_terminating or self._is_wanted(node.name) or not self._pods.is_fresh:
+    async def _let_go(self, node: VirtualNode | None, stage: Stage) -> float | None:
+        """Delete a node whose Target is drained, or one whose Target and proxies are gone."""
+        if node is None or node.is_terminating or stage in (Stage.KEPT, Stage.GOING) or not self._pods.is_fresh:
             return None
-        if self._pods.by("node", node.name):
+        if stage is Stage.GONE and self._pods.by("node", node.name):
             return _RENEW.total_seconds()
         with contextlib.suppress(NotFound):
             await self._api.delete(NODES, node.name, uid=node.uid)

@@ -4,139 +4,44 @@
     bound to X           exactly one, in X's target, allowed, and none elsewhere
     gone or terminating  none anywhere
 
-Every action is safe to repeat and safe to lose: the next call sees what became of it. The shell checks live what must
-be true at the moment of writing (see each action); nothing here trusts a cache further than that.
+Nothing here trusts a cache further than the shell's live checks allow. Proxies that are bound or end: `bound`.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from federation.decisions.asking import Choice, Odds, Questions, questions
+from federation.decisions.asking import Choice, Questions, questions
+from federation.decisions.bound import (
+    EXPLAIN_AFTER,
+    NO_ROOM_AFTER,
+    asking,
+    bound,
+    ending,
+    is_to_withdraw,
+    leaving,
+    withdrawals,
+)
+from federation.decisions.intents import Action, Bind, Explain, Plan, TargetView, Ungate, Withdraw
 from federation.model.chaperon import Chaperon
 from federation.model.pod import Asking, ProxyPod
 
-DELEGATE_GONE = "DelegateGone"  # the reason of a proxy that ended because its delegate vanished
 BOUND_LATE = timedelta(seconds=5)  # rule M1: an ungated pod without a live reservation for so long is asked for anew
 COMPARE_FOR = timedelta(seconds=2)  # rule C2: how long an answer is waited for that only serves to compare
 SPREAD_BEFORE_WAY_OUT = timedelta(seconds=60)  # a hard spread is broken only where else a pod would wait for ever
 SILENCE_EXPLAINED_AFTER = timedelta(seconds=15)  # under load nobody has answered yet, and saying so makes more load
-NOTHING_KNOWN = Odds()
-EXPLAIN_AFTER = timedelta(seconds=2)  # in the ordinary case a pod is bound before anyone could read why it waits
+_LOOK_SECONDS = 5.0  # events wake us earlier
 
 
-@dataclass(frozen=True, slots=True)
-class TargetView:
-    """One target as this proxy sees it; `name` is what people call it.
-
-    `obstacle` says why it may not be asked (selector, taint, ...), `trouble` why it cannot be reached right now;
-    both empty in the good case. `chaperons` are those that name this proxy as their parent, of any uid. `is_counted`
-    says whether its virtual node carries the labels by which the proxy's spread is counted (rule C2).
-    """
-
-    name: str
-    node_name: str
-    finalizer: str
-    obstacle: str
-    trouble: str
-    chaperons: tuple[Chaperon, ...]
-    odds: Odds = NOTHING_KNOWN
-    is_counted: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Create the chaperon in a target (its finalizer is on the proxy already)."""
-
-    node_name: str
-
-
-@dataclass(frozen=True, slots=True)
-class RecordTargets:
-    """Add finalizers of targets to the proxy, before they are asked (rule S3)."""
-
-    finalizers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ForgetTargets:
-    """Remove finalizers, each after a live NotFound of the chaperon in its target (rule S3)."""
-
-    finalizers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Withdraw:
-    """Delete a chaperon in the foreground, with uid and resourceVersion."""
-
-    node_name: str
-    chaperon: Chaperon
-
-
-@dataclass(frozen=True, slots=True)
-class Allow:
-    """Copy what the pod refers to, then allow the chaperon, after a live read of the bound proxy (rule S2)."""
-
-    node_name: str
-    chaperon: Chaperon
-
-
-@dataclass(frozen=True, slots=True)
-class Ungate:
-    """Remove our gate and tie the proxy to these virtual nodes, in one patch.
-
-    `never_asked` are the finalizers of targets that were surely never asked: nothing is there to wait for (rule S3).
-    """
-
-    node_names: tuple[str, ...]
-    never_asked: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Bind:
-    """POST the proxy's Binding ourselves (rule M1); a later attempt of the scheduler gets 409."""
-
-    node_name: str
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """Give the proxy a terminal phase (rule C1), once its chaperon is live NotFound in the target it is bound to."""
-
-    reason: str
-    message: str
-    is_disruption: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """Delete an ended proxy that a controller owns, as an eviction would; its owner makes a new one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Explain:
-    """Say in a condition, and an Event, why the proxy waits."""
-
-    message: str
-
-
-Action = Ask | RecordTargets | ForgetTargets | Withdraw | Allow | Ungate | Bind | End | Delete | Explain
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Actions in the order to carry them out, and after how many seconds to look again without an event."""
-
-    actions: tuple[Action, ...] = ()
-    look_again_seconds: float | None = None
-
-
-def decide(proxy: ProxyPod | None, targets: tuple[TargetView, ...], now: datetime) -> Plan:
+def decide(
+    proxy: ProxyPod | None, targets: tuple[TargetView, ...], now: datetime, no_room_after: timedelta = NO_ROOM_AFTER
+) -> Plan:
     """Return what to write for one proxy pod (None: it is gone)."""
+    targets = tuple(replace(target, chaperons=()) if target.is_lost else target for target in targets)
     strangers = tuple(
         Withdraw(target.node_name, chaperon)
         for target in targets
         for chaperon in target.chaperons
-        if (proxy is None or chaperon.parent_uid != proxy.uid) and _is_to_withdraw(target, chaperon)
+        if (proxy is None or chaperon.parent_uid != proxy.uid) and is_to_withdraw(target, chaperon)
     )
     if proxy is None:
         return Plan(strangers)
@@ -144,79 +49,22 @@ def decide(proxy: ProxyPod | None, targets: tuple[TargetView, ...], now: datetim
         target.node_name: next((c for c in target.chaperons if c.parent_uid == proxy.uid), None) for target in targets
     }
     if proxy.is_terminating:
-        plan = _ending(proxy, targets, own)
+        plan = ending(proxy, targets, own)
+    elif actions := leaving(proxy, targets, own):
+        plan = Plan(tuple(actions))
     elif proxy.node_name:
-        plan = _bound(proxy, targets, own)
+        plan = bound(proxy, targets, own, now, no_room_after)
+    elif any(c.is_allowed for c in _strangers(proxy, targets)) or any(target.is_unread for target in targets):
+        plan = Plan((), _LOOK_SECONDS)  # rule S5: the old one is deleted first, and nobody moves before all is read
     else:
-        plan = _unbound(proxy, targets, own, now)
+        staying = tuple(target for target in targets if not target.is_going)
+        plan = _unbound(proxy, staying, {target.node_name: own[target.node_name] for target in staying}, now)
     return Plan(strangers + plan.actions, plan.look_again_seconds)
 
 
-def _is_to_withdraw(target: TargetView, chaperon: Chaperon) -> bool:
-    return not target.trouble and not chaperon.is_terminating
-
-
-def _withdrawals(targets: tuple[TargetView, ...], own: dict[str, Chaperon | None], but: str = "") -> list[Action]:
-    return [
-        Withdraw(target.node_name, chaperon)
-        for target in targets
-        if target.node_name != but
-        and (chaperon := own[target.node_name]) is not None
-        and _is_to_withdraw(target, chaperon)
-    ]
-
-
-def _ending(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Chaperon | None]) -> Plan:
-    """A terminating proxy: chaperons first, then a terminal phase, then the finalizers."""
-    if withdrawals := _withdrawals(targets, own):
-        return Plan(tuple(withdrawals))
-    unreachable = {target.finalizer for target in targets if target.trouble}
-    is_waiting = any(own.values()) or any(name in unreachable for name in proxy.finalizers)
-    if not proxy.is_finished:
-        if is_waiting:
-            return Plan()
-        return Plan((End("Deleted", "the pod was deleted", is_disruption=False),))
-    busy = {target.finalizer for target in targets if own[target.node_name] is not None} | unreachable
-    return _forgetting(tuple(name for name in proxy.finalizers if name not in busy))
-
-
-def _forgetting(finalizers: tuple[str, ...]) -> Plan:
-    return Plan((ForgetTargets(finalizers),) if finalizers else ())
-
-
-def _bound(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Chaperon | None]) -> Plan:
-    chosen = next((target for target in targets if target.node_name == proxy.node_name), None)
-    actions = _withdrawals(targets, own, but=proxy.node_name)
-    if chosen is not None and not chosen.trouble:
-        actions = [*_commit(proxy, chosen, own[chosen.node_name]), *actions]
-    if not actions:
-        kept = chosen.finalizer if chosen else ""
-        done = {t.finalizer for t in targets if not t.trouble and own[t.node_name] is None} - {kept}
-        known = {t.finalizer for t in targets}
-        return _forgetting(tuple(f for f in proxy.finalizers if f != kept and (f in done or f not in known)))
-    return Plan(tuple(actions))
-
-
-def _commit(proxy: ProxyPod, chosen: TargetView, chaperon: Chaperon | None) -> list[Action]:
-    """The chosen target's chaperon exists and is allowed; or its pod ran and vanished, and the proxy ends."""
-    if chaperon is None:
-        if proxy.is_finished:
-            return [Delete()] if proxy.reason == DELEGATE_GONE and proxy.has_controller else []
-        if proxy.has_started:
-            return [End(DELEGATE_GONE, f"its delegate on {chosen.node_name} is gone", is_disruption=True)]
-        return _asking(proxy, [chosen])
-    if chaperon.is_terminating:
-        return []
-    if chaperon.pod_missing_since is not None:
-        return [Withdraw(chosen.node_name, chaperon)]
-    return [] if chaperon.is_allowed else [Allow(chosen.node_name, chaperon)]
-
-
-def _asking(proxy: ProxyPod, targets: list[TargetView]) -> list[Action]:
-    missing = tuple(target.finalizer for target in targets if target.finalizer not in proxy.finalizers)
-    if missing:
-        return [RecordTargets(missing)]
-    return [Ask(target.node_name) for target in targets]
+def _strangers(proxy: ProxyPod, targets: tuple[TargetView, ...]) -> list[Chaperon]:
+    """Chaperons that are there for another pod of this name, where the target answers."""
+    return [c for target in targets if not target.trouble for c in target.chaperons if c.parent_uid != proxy.uid]
 
 
 def who_to_ask(
@@ -246,7 +94,7 @@ def _unbound(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Ch
     if allowed:  # a source restored from backup: sticky (rule S5)
         return _sticky(proxy, min(allowed))
     if not proxy.needs_reservation or (proxy.gates and not proxy.is_gated_by_us_alone):
-        return Plan(tuple(_withdrawals(targets, own)))
+        return Plan(tuple(withdrawals(targets, own)))
     if proxy.gates and reserved:
         return _ungating(proxy, targets, own, now)
     if not proxy.gates and (late := [node for node in reserved if _may_bind(proxy, own, node, now)]):
@@ -294,12 +142,12 @@ def _seeking(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Ch
     """Nothing is reserved, or nothing that the scheduler may use: ask, withdraw what does not help, say why."""
     next_ones = who_to_ask(proxy, targets, own, now)
     by_node = {target.node_name: target for target in targets}
-    actions = _asking(proxy, [by_node[node] for node in next_ones.ask])
+    actions = asking(proxy, [by_node[node] for node in next_ones.ask])
     useless = [target for target in targets if target.obstacle or target.node_name in next_ones.withdraw]
     if not proxy.gates:  # what the scheduler may not choose goes, unless it is the way out (rule M1)
         is_late = _is_late(proxy, own, now)
         useless = [] if is_late else [t for t in targets if t.node_name not in proxy.pinned_nodes]
-    actions += _withdrawals(tuple(useless), own)
+    actions += withdrawals(tuple(useless), own)
     look_again = min(filter(None, (_look_again(proxy, now), next_ones.look_again_seconds)))
     return Plan((*actions, *_explaining(proxy, targets, own, now)), look_again)
 

@@ -23,6 +23,7 @@ GRACE = timedelta(seconds=20)
 """A target may be silent for two heartbeats before its node turns NotReady, which marks every proxy there unready."""
 
 TAINT: Manifest = {"key": names.PROVIDER_KEY, "value": names.PROVIDER, "effect": "NoSchedule"}
+GOING: Manifest = {"key": names.TARGET_GOING, "effect": "NoSchedule"}  # while its Target is being deleted (rule M7)
 FEATURES = ["ExtendWebSocketsToKubelet"]  # the API server speaks WebSocket to the gateway, which passes it on
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 
@@ -75,8 +76,10 @@ def new_node(target: Target, labels: Mapping[str, str]) -> Manifest:
     }
 
 
-def object_patch(node: VirtualNode, wanted: Mapping[str, str], base: Mapping[str, str]) -> Manifest:
-    """Return the merge patch for labels and taint, empty where nothing is to do.
+def object_patch(
+    node: VirtualNode, wanted: Mapping[str, str], base: Mapping[str, str], *, is_going: bool = False
+) -> Manifest:
+    """Return the merge patch for labels and taints, empty where nothing is to do.
 
     `base` are the wanted labels that win over anybody's; another's label of the same key as an aggregated one stays.
     """
@@ -91,10 +94,16 @@ def object_patch(node: VirtualNode, wanted: Mapping[str, str], base: Mapping[str
     if frozenset(ours) != node.owned_labels:
         patch["annotations"] = {OWNED_LABELS: ",".join(sorted(ours))}
     body: Manifest = {"metadata": patch} if patch else {}
-    if not any(taint == TAINT | {k: v for k, v in taint.items() if k == "timeAdded"} for taint in node.taints):
-        others = [taint for taint in node.taints if (taint["key"], taint["effect"]) != (TAINT["key"], TAINT["effect"])]
-        body["spec"] = {"taints": [*others, TAINT]}
+    missing = [taint for taint in (TAINT, GOING)[: 2 if is_going else 1] if not _has(node, taint)]
+    if missing:
+        places = [(taint["key"], taint["effect"]) for taint in missing]
+        others = [taint for taint in node.taints if (taint["key"], taint["effect"]) not in places]
+        body["spec"] = {"taints": [*others, *missing]}
     return body
+
+
+def _has(node: VirtualNode, wanted: Manifest) -> bool:
+    return any(taint == wanted | {k: v for k, v in taint.items() if k == "timeAdded"} for taint in node.taints)
 
 
 def status_patch(node_status: Manifest, view: VirtualNodeView, now: datetime) -> Manifest:

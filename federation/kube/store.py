@@ -17,6 +17,7 @@ from federation.kube.api import Manifest
 
 T = TypeVar("T")
 Key = tuple[str, str]
+NOT_LISTED = "not listed yet"
 Subscriber = Callable[[Key, T | None, T | None], None]
 
 
@@ -51,7 +52,8 @@ class Store(Generic[T]):
         self._seen = 0  # how far the watch has come
         self._learnt: dict[Key, int] = {}  # versions that we know from our own writes, ahead of the watch
         self.synced = asyncio.Event()
-        self.trouble = "not listed yet"
+        self.on_trouble: Callable[[], None] = lambda: None  # called when trouble came, changed or went
+        self._trouble = NOT_LISTED
 
     def __len__(self) -> int:
         return len(self._items)
@@ -81,6 +83,22 @@ class Store(Generic[T]):
         self._subscribers.append(subscriber)
         for key, item in list(self._items.items()):
             subscriber(key, None, item)
+
+    @property
+    def trouble(self) -> str:
+        """Why the watch is down; empty where all is well."""
+        return self._trouble
+
+    @trouble.setter
+    def trouble(self, message: str) -> None:
+        if message != self._trouble:
+            self._trouble = message
+            self.on_trouble()
+
+    def distrust(self) -> None:
+        """Believe nothing of what is here until there was another complete list."""
+        self.synced.clear()
+        self.trouble = NOT_LISTED
 
     @property
     def is_fresh(self) -> bool:
@@ -128,8 +146,8 @@ class Store(Generic[T]):
         for key in [key for key in self._items if key not in listed]:
             self._learnt.pop(key, None)
             self._set(key, None)
-        self.trouble = ""
         self.synced.set()
+        self.trouble = ""
 
     def _set(self, key: Key, new: T | None) -> None:
         old = self._items.get(key)

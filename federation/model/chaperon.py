@@ -6,6 +6,7 @@ from typing import Any
 
 from federation import names
 from federation.model.kept import keep, keep_manifest, opened, opened_manifest
+from federation.model.pod import has_started
 from federation.model.times import parse_time
 
 Manifest = dict[str, Any]
@@ -13,7 +14,11 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Chaperon:
-    """A chaperon; `refusal` is why the target's scheduler has no node for it, empty where it did not refuse."""
+    """A chaperon.
+
+    `refusal` is why the target's scheduler has no node for it, empty where it did not refuse, `refused_at` since when;
+    `has_started` says whether a container of its pod ever ran, `has_ended` whether the pod's phase is terminal.
+    """
 
     namespace: str
     name: str
@@ -33,6 +38,9 @@ class Chaperon:
     remade_at: datetime | None
     restart_policy: str
     refusal: str
+    refused_at: datetime | None
+    has_started: bool = field(compare=False)  # no news by itself: a refusal goes, or the pod is missing, as well
+    has_ended: bool = field(compare=False)
     status_text: bytes = field(repr=False)
     manifest_text: bytes = field(default=b"", compare=False, repr=False)
 
@@ -57,12 +65,17 @@ class Chaperon:
         return f"{self.parent_namespace}/{self.parent_name}"
 
 
-def _refusal(status: Manifest) -> str:
+def _refused(status: Manifest) -> Manifest:
+    """Return the condition by which the target's scheduler says that it has no node, or {}."""
     for condition in status.get("conditions") or []:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            message = str(condition.get("message") or condition.get("reason") or "")
-            return message.partition(" preemption: ")[0]  # what follows repeats it for preemption
-    return ""
+            return dict(condition)
+    return {}
+
+
+def _refusal(refused: Manifest) -> str:
+    message = str(refused.get("message") or refused.get("reason") or "")
+    return message.partition(" preemption: ")[0]  # what follows repeats it for preemption
 
 
 def parse_chaperon(manifest: Manifest) -> Chaperon:
@@ -89,7 +102,10 @@ def parse_chaperon(manifest: Manifest) -> Chaperon:
         remade_count=int(count) if count.isdigit() else 0,
         remade_at=parse_time(moment),
         restart_policy=(manifest.get("spec") or {}).get("restartPolicy") or "Always",
-        refusal=_refusal(status),
+        refusal=_refusal(_refused(status)),
+        refused_at=parse_time(_refused(status).get("lastTransitionTime")),
+        has_started=has_started(status),
+        has_ended=status.get("phase") in ("Succeeded", "Failed"),
         status_text=keep(status) if status else b"",
     )
 

@@ -30,8 +30,10 @@ class ProxyPod:
     """A pod that admission made a proxy.
 
     `finalizers` are those that stand for targets, `other_finalizers` the rest. `pinned_nodes` are the virtual nodes
-    that the ungating tied it to, `spread` its spread constraints' topology labels with the key as submitted. The whole
-    manifest is kept only while unbound, when candidates are made from it; the status once bound.
+    that the ungating tied it to, `spread` its spread constraints' topology labels with the key as submitted.
+    `disruption` is the reason of its condition DisruptionTarget: why it is about to end. `bound_at` is when it was
+    bound, by its condition PodScheduled. The whole manifest is kept only while unbound, when candidates are made from
+    it; the status once bound.
     """
 
     namespace: str
@@ -51,6 +53,8 @@ class ProxyPod:
     ungated_at: datetime | None
     pinned_nodes: frozenset[str]
     has_started: bool
+    disruption: str
+    bound_at: datetime | None
     waiting_message: str
     container_names: frozenset[str]
     priority: int
@@ -130,6 +134,11 @@ def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     return {}
 
 
+def _disruption(status: Mapping[str, Any]) -> str:
+    condition = _condition(status, "DisruptionTarget")
+    return str(condition.get("reason") or "unknown") if condition.get("status") == "True" else ""
+
+
 def parse_proxy(manifest: Manifest) -> ProxyPod | None:
     """Return the proxy, or None for a pod that admission did not elect (rule C4)."""
     metadata, spec, status = manifest["metadata"], manifest["spec"], manifest.get("status") or {}
@@ -155,6 +164,8 @@ def parse_proxy(manifest: Manifest) -> ProxyPod | None:
         ungated_at=parse_time(annotations.get(names.UNGATED_AT)),
         pinned_nodes=pinned_nodes(spec) if names.UNGATED_AT in annotations else frozenset(),
         has_started=has_started(status),
+        disruption=_disruption(status),
+        bound_at=parse_time(_condition(status, "PodScheduled").get("lastTransitionTime")) if node_name else None,
         waiting_message=_condition(status, names.RESERVED_CONDITION).get("message") or "",
         container_names=_containers(spec),
         priority=spec.get("priority") or 0,

@@ -13,6 +13,7 @@ from federation.clock import wall_clock
 from federation.controllers.connection import Connection
 from federation.controllers.proxies import proxy_store
 from federation.controllers.virtual_node import VirtualNodes
+from federation.decisions.ending import Stage
 from federation.decisions.virtual_node import GRACE
 from federation.kinds import CLUSTER_SUMMARIES, POD_CHAPERONS
 from federation.kube.api import Api, Manifest, connect
@@ -46,10 +47,10 @@ SUMMARY = Summary(
 
 @dataclass
 class State:
-    """What a test may change: how far the agent's clock is ahead, whether the Target exists."""
+    """What a test may change: how far the agent's clock is ahead, how far the Target is."""
 
     ahead: timedelta = timedelta(0)
-    is_wanted: bool = True
+    stage: Stage = Stage.KEPT
 
     def clock(self) -> datetime:
         return wall_clock() + self.ahead
@@ -92,7 +93,7 @@ async def world(source: Source) -> AsyncIterator[World]:
         nodes = VirtualNodes(
             api=api,
             pods=pods,
-            is_wanted=lambda name: name == NODE and state.is_wanted,
+            stage=lambda name: state.stage if name == NODE else Stage.GONE,
             clock=state.clock,
             kubelet_version="v1.37.2",
         )
@@ -105,7 +106,7 @@ async def world(source: Source) -> AsyncIterator[World]:
             ]
             serving = group.create_task(nodes.serve(connection, KubeletAddress("127.0.0.1", 12345)))
             yield World(source.admin, connection, nodes, state)
-            state.is_wanted = False
+            state.stage = Stage.GONE
             serving.cancel()
             await eventually(lambda: gone(source.admin), "the node of a target that is gone is deleted")
             for task in tasks:

@@ -5,7 +5,7 @@ from typing import Any
 
 from federation import names
 from federation.decisions.asking import Odds
-from federation.decisions.placement import TargetView
+from federation.decisions.intents import TargetView
 from federation.model.chaperon import Chaperon, parse_chaperon
 from federation.model.pod import ProxyPod, parse_proxy
 
@@ -41,6 +41,8 @@ def proxy(
     reservation: bool = True,
     asking: str = "",
     spread: tuple[tuple[str, str], ...] = (),
+    disruption: str = "",
+    bound_at: str = "",
 ) -> ProxyPod:
     """A proxy pod, by way of its manifest."""
     annotations = {names.ELECT: "", names.SOURCE_POD_MANIFEST: "{}"}
@@ -78,11 +80,18 @@ def proxy(
     status: Manifest = {"phase": phase}
     if reason:
         status["reason"] = reason
+    status |= _conditions(disruption, bound_at)
     if started:
         status["containerStatuses"] = [{"name": "main", "state": {"running": {}}}]
     parsed = parse_proxy({"metadata": metadata, "spec": spec, "status": status})
     assert parsed is not None
     return parsed
+
+
+def _conditions(disruption: str, bound_at: str) -> Manifest:
+    scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": bound_at}
+    disrupted = {"type": "DisruptionTarget", "status": "True", "reason": disruption}
+    return {"conditions": ([scheduled] if bound_at else []) + ([disrupted] if disruption else [])}
 
 
 def chaperon(
@@ -94,6 +103,7 @@ def chaperon(
     missing: bool = False,
     after_ungate: bool = False,
     refusal: str = "",
+    refused_at: str = "",
     status: Manifest | None = None,
 ) -> Chaperon:
     """The chaperon of that proxy."""
@@ -115,15 +125,38 @@ def chaperon(
     found = status or {}
     if refusal:
         condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": refusal}
+        condition |= {"lastTransitionTime": refused_at} if refused_at else {}
         found = {"conditions": [condition]}
     return parse_chaperon({"metadata": metadata, "spec": {}, "status": found})
 
 
 def target(
-    name: str, *chaperons: Chaperon, obstacle: str = "", trouble: str = "", counted: bool = True, **odds: Any
+    name: str,
+    *chaperons: Chaperon,
+    obstacle: str = "",
+    trouble: str = "",
+    counted: bool = True,
+    is_unread: bool = False,
+    is_going: bool = False,
+    is_lost: bool = False,
+    settle_seconds: float = 0.0,
+    **odds: Any,
 ) -> TargetView:
     """A target as the proxy sees it; its virtual node is `name`, its finalizer `f-<name>`."""
-    return TargetView(name, name, f"{names.PREFIX}{name}", obstacle, trouble, chaperons, Odds(**odds), counted)
+    return TargetView(
+        name,
+        name,
+        f"{names.PREFIX}{name}",
+        obstacle,
+        trouble,
+        chaperons,
+        Odds(**odds),
+        counted,
+        is_unread=is_unread,
+        is_going=is_going,
+        is_lost=is_lost,
+        settle_seconds=settle_seconds,
+    )
 
 
 def finalizers(*targets: str) -> tuple[str, ...]:

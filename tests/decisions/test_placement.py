@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.decisions.placement import (
-    DELEGATE_GONE,
+from federation.decisions.bound import DELEGATE_GONE
+from federation.decisions.intents import (
     Allow,
     Ask,
     Bind,
     Delete,
+    Disrupt,
     End,
     Explain,
     ForgetTargets,
@@ -19,8 +20,8 @@ from federation.decisions.placement import (
     TargetView,
     Ungate,
     Withdraw,
-    decide,
 )
+from federation.decisions.placement import decide
 from federation.model.pod import ProxyPod
 from tests.decisions.pods import NOW, chaperon, finalizers, proxy, target
 
@@ -138,7 +139,14 @@ def test_C1_an_ended_proxy_is_deleted_for_its_owner_and_left_where_it_has_none(o
 def test_a_missing_pod_takes_its_chaperon_with_it() -> None:
     missing = chaperon(allowed=True, missing=True)
     plan = decide(proxy(node="a", started=True, finalizers=finalizers("a")), (target("a", missing),), NOW)
-    assert plan.actions == (Withdraw("a", missing),)
+    assert plan.actions == (Disrupt(DELEGATE_GONE, "its delegate on a is gone"),)
+    told = proxy(node="a", started=True, finalizers=finalizers("a"), disruption=DELEGATE_GONE)
+    assert decide(told, (target("a", missing),), NOW).actions == (Withdraw("a", missing),)
+    ended = proxy(node="a", started=True, finalizers=finalizers("a"), phase="Failed")
+    assert decide(ended, (target("a", missing),), NOW).actions == (Withdraw("a", missing),)
+    exited = chaperon(allowed=True, missing=True, status={"phase": "Failed"})
+    running = proxy(node="a", started=True, finalizers=finalizers("a"))
+    assert decide(running, (target("a", exited),), NOW).actions == (), "how it ended reaches the proxy first"
 
 
 def test_terminating_withdraws_first_then_ends_then_forgets() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from federation import names
 from federation.decisions.audit import findings, is_sound
-from federation.decisions.placement import Ask, Plan, TargetView
+from federation.decisions.intents import Ask, Plan, TargetView
 from federation.model.audit import Observed, SeenChaperon, SeenCluster, SeenNode, SeenPod, SeenSource
 from federation.model.pod import ProxyPod
 from federation.model.target import Target, parse_target

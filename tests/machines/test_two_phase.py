@@ -1,5 +1,7 @@
 """The two-phase protocol as a machine: any interleaving of stale agents, crashes, targets and the source's scheduler.
 
+Targets may be deleted at any time (rule M7).
+
 The world is the least that the rule speaks of: one proxy in the source, a chaperon in each target, versions. Agents
 decide by the real `decide`, on what they last saw; their writes meet the same checks as in the shell. The judge looks
 at the world only. Two mutants show that the judge can tell: one allows before the Binding, one spares the losers.
@@ -13,8 +15,8 @@ from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from federation.decisions import placement
-from federation.decisions.placement import Plan, TargetView
+from federation.decisions import intents, placement
+from federation.decisions.intents import Plan, TargetView
 from federation.model.chaperon import Chaperon
 from federation.model.pod import ProxyPod
 from federation.model.times import parse_time
@@ -44,8 +46,10 @@ class Seen:
     pinned: tuple[str, ...] = ()
     terminating: bool = False
     phase: str = "Pending"
+    disruption: str = ""
     is_there: bool = True
     finalizers: tuple[str, ...] = TARGETS
+    going: frozenset[str] = frozenset()
     version: int = 1
     chaperons: dict[str, Held | None] = field(default_factory=lambda: dict.fromkeys(TARGETS))
 
@@ -57,6 +61,7 @@ class Seen:
             node=self.node,
             gated=self.gated,
             phase=self.phase,
+            disruption=self.disruption,
             terminating=self.terminating,
             finalizers=finalizers(*self.finalizers),
             ungated_at="" if self.gated else LONG_AGO,
@@ -66,7 +71,12 @@ class Seen:
     def views(self) -> tuple[TargetView, ...]:
         """The targets, as decisions get them."""
         return tuple(
-            target(name, *([_chaperon(held)] if held else []), asked_at=parse_time(LONG_AGO))
+            target(
+                name,
+                *([_chaperon(held)] if held else []),
+                is_going=name in self.going,
+                asked_at=parse_time(LONG_AGO),
+            )
             for name, held in self.chaperons.items()
         )
 
@@ -98,6 +108,8 @@ class World:
                 self._schedule(name)
             case "delete":
                 self._change(terminating=True)
+            case "retire":
+                self.now = replace(self.now, going=self.now.going | {name})
             case "collect":
                 held = self.now.chaperons[name]
                 if held and held.terminating:
@@ -144,48 +156,52 @@ class World:
             if not self._perform(action, seen):
                 return  # a Conflict: the queue brings the key back
 
-    def _perform(self, action: placement.Action, seen: Seen) -> bool:  # noqa: C901, PLR0911  # one case per action
+    def _perform(self, action: intents.Action, seen: Seen) -> bool:  # noqa: C901, PLR0911  # one case per action
         is_current = seen.version == self.now.version and self.now.is_there
         match action:
-            case placement.Ask(node):
+            case intents.Ask(node):
                 if self.now.chaperons[node] is None:
                     self._put(node, Held())
-            case placement.Withdraw(node, _):
+            case intents.Withdraw(node, _):
                 held = self.now.chaperons[node]
                 remembered = seen.chaperons[node]
                 if held is None or remembered is None or held.version != remembered.version:
                     return held is None
                 self._put(node, replace(held, terminating=True, version=held.version + 1))
-            case placement.Allow(node, _):
+            case intents.Allow(node, _):
                 is_right = self.now.is_there and self.now.node == node and not self.now.terminating
                 held = self.now.chaperons[node]
                 if self._is_checked and not is_right:
                     return False
                 if held:
                     self._put(node, replace(held, allowed=True, version=held.version + 1))
-            case placement.Ungate(nodes):
+            case intents.Ungate(nodes):
                 if not is_current:
                     return False
                 self._change(gated=False, pinned=nodes)
-            case placement.Bind(node):
+            case intents.Bind(node):
                 self._bind(node)
-            case placement.End():
+            case intents.Disrupt(reason, _):
+                if not is_current:
+                    return False
+                self._change(disruption=reason)
+            case intents.End():
                 if not is_current:
                     return False
                 self._change(phase="Failed")
-            case placement.ForgetTargets(names):
+            case intents.ForgetTargets(names):
                 gone = [n for n in TARGETS if finalizers(n)[0] in names and self.now.chaperons[n] is None]
                 if not is_current:
                     return False
                 self._change(finalizers=tuple(n for n in self.now.finalizers if n not in gone))
                 if self.now.terminating and not self.now.finalizers:
                     self.now = replace(self.now, is_there=False)
-            case placement.RecordTargets(names):
+            case intents.RecordTargets(names):
                 if not is_current:
                     return False
                 new = tuple(n for n in TARGETS if finalizers(n)[0] in names and n not in self.now.finalizers)
                 self._change(finalizers=self.now.finalizers + new)
-            case placement.Delete() | placement.Explain():
+            case intents.Delete() | intents.Explain():
                 pass
         return True
 
@@ -202,20 +218,18 @@ def real(seen: ProxyPod | None, targets: tuple[TargetView, ...]) -> Plan:
 
 
 def allows_before_the_binding(seen: ProxyPod | None, targets: tuple[TargetView, ...]) -> Plan:
-    early = tuple(placement.Allow(t.node_name, c) for t in targets for c in t.chaperons if c.is_reserved)
+    early = tuple(intents.Allow(t.node_name, c) for t in targets for c in t.chaperons if c.is_reserved)
     plan = real(seen, targets)
     return replace(plan, actions=early + plan.actions)
 
 
 def spares_the_losers(seen: ProxyPod | None, targets: tuple[TargetView, ...]) -> Plan:
     plan = real(seen, targets)
-    kept = tuple(
-        a for a in plan.actions if not (isinstance(a, placement.Withdraw) and seen and not seen.is_terminating)
-    )
+    kept = tuple(a for a in plan.actions if not (isinstance(a, intents.Withdraw) and seen and not seen.is_terminating))
     return replace(plan, actions=kept)
 
 
-KINDS = ("look", "act", "crash", "reserve", "lose", "schedule", "delete", "collect")
+KINDS = ("look", "act", "crash", "reserve", "lose", "schedule", "delete", "collect", "retire")
 steps = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 1), st.sampled_from(TARGETS)), max_size=40)
 thorough = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 Steps = list[tuple[str, int, str]]
@@ -233,7 +247,8 @@ def leaks(world: World) -> list[str]:
     world.settle()
     left = [name for name, held in world.now.chaperons.items() if held]
     if world.now.is_there and not world.now.terminating:
-        return [name for name in left if name != world.now.node]
+        tied = [f"finalizer of {name}" for name in world.now.going if name in world.now.finalizers]
+        return [name for name in left if name != world.now.node or name in world.now.going] + tied
     return left if not world.now.is_there else [*left, "the proxy itself"]
 
 
@@ -244,7 +259,9 @@ def test_never_two_allowed_and_nothing_is_left(taken: Steps) -> None:
     assert world.breaches == []
     assert leaks(world) == []
     assert world.breaches == []
-    if world.now.is_there:
+    if world.now.is_there and world.now.node in world.now.going:
+        assert world.now.phase == "Failed", "it ends with its Target"
+    elif world.now.is_there and world.now.going != set(TARGETS):
         held = world.now.chaperons[world.now.node]
         assert held is not None, "whatever happened, in the end it runs somewhere"
         assert held.allowed

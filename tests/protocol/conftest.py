@@ -1,6 +1,7 @@
 """One federation per engine; each test works in a namespace of its own with its own Targets."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
@@ -8,6 +9,7 @@ from federation.audit.auditing import audit
 from federation.audit.looking import Scope
 from federation.decisions.audit import is_sound
 from federation.kinds import TARGETS
+from federation.kube.errors import NotFound
 from lab.running import RunningLab
 from tests.protocol.federation import Federation
 from tests.protocol.watcher import Watcher
@@ -28,7 +30,8 @@ async def federation(federation_lab: RunningLab, namespace: str, watcher: Watche
     yield made
     await _audit(made)
     for cluster in made.clusters:
-        await made.home.delete(TARGETS, cluster, namespace)
+        with suppress(NotFound):
+            await made.home.delete(TARGETS, cluster, namespace)
     assert watcher.breaches == []
 
 

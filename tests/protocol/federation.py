@@ -9,8 +9,8 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import pytest
 from federation import names
 from federation.kinds import POD_CHAPERONS
 from federation.kube.api import Api
-from federation.kube.errors import NotFound
+from federation.kube.errors import NotFound, ServerError
 from federation.kube.resources import NODES, PODS, Resource
 from federation.kube.store import Store
 from federation.kube.watch import follow
@@ -33,6 +33,7 @@ Manifest = dict[str, Any]
 Test = Callable[[Manifest | None], Any]
 
 FOREVER = "trap 'exit 0' TERM; echo started; while :; do sleep 0.1; done"
+INTERRUPTED = "trap 'exit 7' TERM; while :; do sleep 0.1; done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,8 @@ class Federation:
         finally:
             os.kill(process.pid, signal.SIGCONT)
 
-    def kill(self, role: str, cluster: str) -> Callable[[], object]:
-        """kill -9 a program; call what is returned to start it again as it was."""
+    def kill(self, role: str, cluster: str, **settings: str) -> Callable[[], object]:
+        """kill -9 a program; call what is returned to start it again as it was, but for these settings."""
         process = self.process(role, cluster)
         proc = Path(f"/proc/{process.pid}")
         command = [part.decode() for part in (proc / "cmdline").read_bytes().split(b"\0") if part]
@@ -90,7 +91,30 @@ class Federation:
         env = {key: value for key, value in pairs if key.startswith("ISTHMUS_")}
         os.kill(process.pid, signal.SIGKILL)
         table = self.lab.directory.processes(self.lab.record.mark)
+        env = {key: value for key, value in (env | settings).items() if value}
         return lambda: table.start(process.name, command, role=role, cluster=cluster, env=env)
+
+    @asynccontextmanager
+    async def agent_with(self, **settings: str) -> AsyncIterator[None]:
+        """Let the source's agent, the only one, run with other settings for the length of the block."""
+        settings |= {"ISTHMUS_AGENT_LEADER_ELECT": "false"}  # the old leader's Lease need not run out
+        self.kill("agent", self.lab.source, **settings)()
+        try:
+            await self.until_admitting()
+            yield
+        finally:
+            self.kill("agent", self.lab.source, **dict.fromkeys(settings, ""))()
+            await self.until_admitting()
+
+    async def until_admitting(self, seconds: float = 30) -> None:
+        """Wait until the API server reaches the webhook of an agent that was started anew."""
+        tried = pod("exit 0", annotations={names.ELECT: ""})
+        async with asyncio.timeout(seconds):
+            while True:
+                with suppress(ServerError):
+                    await self.home.request("POST", PODS.path(self.namespace), [("dryRun", "All")], body=tried)
+                    return
+                await asyncio.sleep(0.1)
 
     async def submit(self, script: str = FOREVER, name: str = "", only: str = "", **spec: Any) -> str:
         """Create an elected pod (`only` names the one cluster it may go to) and return its name."""
@@ -191,7 +215,9 @@ class Federation:
             return False
         return True
 
-    async def ask(self, cluster: str, name: str, script: str = FOREVER, **spec: Any) -> Manifest:
+    async def ask(
+        self, cluster: str, name: str, script: str = FOREVER, annotations: dict[str, str] | None = None, **spec: Any
+    ) -> Manifest:
         """Play a source: create a chaperon in a target, of a proxy that no agent knows; returns it."""
         uid = secrets.token_hex(8)
         chaperon = {
@@ -201,7 +227,7 @@ class Federation:
                 "name": name,
                 "namespace": self.namespace,
                 "labels": {names.PARENT_UID: uid, names.PARENT_CLUSTER_NAME: "a-test"},
-                "annotations": {names.PARENT_NAME: name, names.PARENT_NAMESPACE: self.namespace},
+                "annotations": {names.PARENT_NAME: name, names.PARENT_NAMESPACE: self.namespace, **(annotations or {})},
             },
             "spec": pod(script, **({"schedulerName": names.CANDIDATE_SCHEDULER} | spec))["spec"],
         }

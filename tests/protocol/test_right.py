@@ -5,9 +5,7 @@ import asyncio
 from federation import names
 from federation.kinds import POD_CHAPERONS
 from federation.kube.resources import JOBS, NAMESPACES, PODS
-from tests.protocol.federation import FOREVER, Federation, condition, is_gone, phase, pod
-
-INTERRUPTED = "trap 'exit 7' TERM; while :; do sleep 0.1; done"
+from tests.protocol.federation import FOREVER, INTERRUPTED, Federation, condition, is_gone, phase, pod
 
 
 async def test_C1_a_bare_pod_whose_delegate_vanished_is_left_failed(federation: Federation) -> None:

@@ -14,7 +14,7 @@ from federation.kube.resources import NODES, PODS
 from federation.model.chaperon import parse_chaperon
 from federation.model.pod import parse_proxy
 from federation.model.target import parse_target
-from tests.protocol.federation import FOREVER, Federation, is_gone, is_marked, phase, pod
+from tests.protocol.federation import FOREVER, Federation, condition, is_gone, is_marked, phase, pod
 
 
 async def test_S1_a_delegate_that_the_kubelet_rejects_is_made_again(
@@ -36,6 +36,26 @@ async def test_S1_a_delegate_that_the_kubelet_rejects_is_made_again(
     assert (chaperon.get("status") or {}).get("phase") != "Failed", "a rejection is no end"
     await arm.delete(PODS, filler, federation.namespace)
     await federation.chaperon("arm-lab", "asked", lambda c: c and c["status"].get("phase") == "Running", seconds=40)
+
+
+async def test_S1_a_candidate_that_vanished_before_it_was_bound_is_made_again(federation: Federation) -> None:
+    await federation.ask("arm-lab", "waiting", nodeSelector={"no-such": "hardware"})
+    first = await federation.until_pod("waiting", lambda p: p and condition(p, "PodScheduled"), "arm-lab")
+    arm = federation.lab.api("arm-lab")
+    await arm.delete(PODS, "waiting", federation.namespace, grace_period_seconds=0)
+    again = await federation.until_pod(
+        "waiting", lambda p: p and p["metadata"]["uid"] != first["metadata"]["uid"], "arm-lab"
+    )
+    assert "deletionTimestamp" not in again["metadata"]
+
+
+async def test_S2_without_reservation_the_target_makes_the_pod_only_once_allowed(federation: Federation) -> None:
+    annotations = {names.WAITS_TO_BE_ALLOWED: "true"}
+    await federation.ask("arm-lab", "unreserved", annotations=annotations, schedulerName="default-scheduler")
+    await asyncio.sleep(2)
+    assert not await federation.exists(PODS, "arm-lab", "unreserved")
+    await federation.allow("arm-lab", "unreserved")
+    await federation.until_pod("unreserved", lambda p: p and phase(p) == "Running", "arm-lab")
 
 
 async def test_S2_a_stale_leader_cannot_allow(federation: Federation) -> None:

@@ -4,6 +4,7 @@ A simulation makes one `ApiServer` per cluster, gives each client a `MemoryTrans
 by its certificate, and runs everything in one event loop. `cut` stands for a network that is gone.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qsl, urlsplit
@@ -49,6 +50,7 @@ class MemoryTransport:
         self._server, self._user = server, user
         self._watches: set[Watch] = set()
         self.is_cut = False
+        self.is_frozen = False  # requests get no answer, watches stay open and silent
 
     def cut(self) -> None:
         """Lose the connection: watches break off, requests fail until `join`."""
@@ -59,6 +61,12 @@ class MemoryTransport:
     def join(self) -> None:
         """Have the network back."""
         self.is_cut = False
+
+    def lead_to(self, server: ApiServer) -> None:
+        """Reach another cluster from now on, as a name or an address may."""
+        self.cut()
+        self._server = server
+        self.join()
 
     def check(self) -> None:
         """Raise Unreachable while the network is gone."""
@@ -84,6 +92,9 @@ class MemoryTransport:
         self, method: str, path: str, headers: dict[str, str], body: object, timeout_seconds: float
     ) -> Response:
         """See Transport."""
+        if self.is_frozen:
+            await asyncio.sleep(timeout_seconds)
+            raise Unreachable("the simulated server gives no answer")
         answer = await self._ask(method, path, headers, body)
         assert isinstance(answer, wire.Response)
         return Response(answer.status, {"Content-Type": answer.content_type, **answer.headers}, answer.body)
