@@ -1,16 +1,15 @@
 """Strategies of the smaller built-in kinds: namespaces, nodes, services, secrets, RBAC, webhooks and their like."""
 
 import base64
-import hashlib
 from typing import Any
 
 from lab.api_server.core.manifest import Manifest, at
 from lab.api_server.core.metadata import label, path_segment
 from lab.api_server.core.status import FieldError, required, unsupported, wrong
-from lab.api_server.kinds.model import Strategy, keep_status_only, spec_changed
+from lab.api_server.kinds import services
+from lab.api_server.kinds.model import Strategy, keep_status, keep_status_only, spec_changed
 
 RBAC = "rbac.authorization.k8s.io"
-SERVICE_TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 
 
 def _default_namespace(manifest: Manifest) -> None:
@@ -31,74 +30,11 @@ def _keep_namespace(new: Manifest, old: Manifest) -> None:
     new["spec"] = old["spec"]
 
 
-def keep_status(new: Manifest, old: Manifest) -> None:
-    """Undo what a write of the main resource did to the status."""
-    if "status" in old:
-        new["status"] = old["status"]
-    else:
-        new.pop("status", None)
-
-
 def _default_node(manifest: Manifest) -> None:
     manifest.setdefault("spec", {})
     status = manifest.setdefault("status", {})
     if "capacity" in status:
         status.setdefault("allocatable", dict(status["capacity"]))
-
-
-def _default_service(manifest: Manifest) -> None:
-    spec = manifest.setdefault("spec", {})
-    spec.setdefault("type", "ClusterIP")
-    spec.setdefault("sessionAffinity", "None")
-    if spec["type"] in {"NodePort", "LoadBalancer"}:
-        spec.setdefault("externalTrafficPolicy", "Cluster")
-    if spec["type"] == "LoadBalancer":
-        spec.setdefault("allocateLoadBalancerNodePorts", True)
-    for port in spec.get("ports") or []:
-        port.setdefault("protocol", "TCP")
-        port.setdefault("targetPort", port.get("port"))
-    if spec["type"] != "ExternalName":
-        spec.setdefault("internalTrafficPolicy", "Cluster")
-
-
-def _new_service(manifest: Manifest) -> None:
-    """Give a new service an address; nothing in the lab routes to it."""
-    manifest["status"] = {"loadBalancer": {}}
-    spec = manifest["spec"]
-    if spec["type"] == "ExternalName":
-        return
-    if not spec.get("clusterIP"):
-        number = digest_of(manifest, 0)
-        spec["clusterIP"] = f"10.96.{number % 256}.{2 + number // 256 % 253}"
-    spec["clusterIPs"] = [spec["clusterIP"]]
-    if spec["type"] in {"NodePort", "LoadBalancer"}:
-        for index, port in enumerate(spec.get("ports") or []):
-            port["nodePort"] = port.get("nodePort") or 30000 + (digest_of(manifest, index) % 2768)
-    spec.setdefault("ipFamilies", ["IPv4"])
-    spec.setdefault("ipFamilyPolicy", "SingleStack")
-
-
-def digest_of(manifest: Manifest, index: int) -> int:
-    """Return a number that is the object's own, to choose its addresses and ports by."""
-    text = f"{manifest['metadata']['uid']}/{index}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
-
-
-def _validate_service(manifest: Manifest) -> list[FieldError]:
-    spec = manifest["spec"]
-    errors: list[FieldError] = []
-    if not spec.get("ports") and spec["type"] != "ExternalName" and spec.get("clusterIP") != "None":
-        errors.append(required("spec.ports"))
-    if spec["type"] not in SERVICE_TYPES:
-        errors.append(unsupported("spec.type", spec["type"], SERVICE_TYPES))
-    return errors
-
-
-def _keep_service(new: Manifest, old: Manifest) -> None:
-    keep_status(new, old)
-    for member in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-        if member in old["spec"]:
-            new["spec"].setdefault(member, old["spec"][member])
 
 
 def _default_secret(manifest: Manifest) -> None:
@@ -235,15 +171,7 @@ STRATEGIES = {
         default=_default_namespace, prepare_create=_new_namespace, prepare_update=_keep_namespace, name_rule=label
     ),
     "nodes": Strategy(default=_default_node, prepare_update=keep_status),
-    "services": Strategy(
-        default=_default_service,
-        prepare_create=_new_service,
-        prepare_update=_keep_service,
-        validate=_validate_service,
-        validate_update=lambda new, _old: _validate_service(new),
-        name_rule=label,
-        returns_deleted=True,
-    ),
+    "services": services.STRATEGY,
     "secrets": Strategy(default=_default_secret, validate=_validate_secret, validate_update=_immutable_secret),
     "serviceaccounts": Strategy(returns_deleted=True),
     f"roles.{RBAC}": ROLE,

@@ -57,6 +57,14 @@ def _no_errors_from(_: Manifest, __: Manifest) -> list[FieldError]:
     return []
 
 
+def keep_status(new: Manifest, old: Manifest) -> None:
+    """Undo what a write of the main resource did to the status."""
+    if "status" in old:
+        new["status"] = old["status"]
+    else:
+        new.pop("status", None)
+
+
 def keep_status_only(new: Manifest, old: Manifest) -> None:
     """Let a status write change status, labels and annotations, and nothing else."""
     for member in old.keys() | new.keys():
