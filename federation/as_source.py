@@ -31,6 +31,7 @@ from federation.model.target import Target, parse_target
 from federation.settings import AgentSettings
 from federation.targets import KeptTargets
 from federation.virtual_kubelet import VirtualKubelet, client_ca
+from federation.what_follows import WhatFollows
 
 _NODES = f"{names.PROVIDER_KEY}={names.PROVIDER}"
 
@@ -116,7 +117,7 @@ class SourceRole:
             cluster_name=self._cluster_name,
             pods=pods,
             nodes=nodes,
-            is_labelled=lambda namespace: bool(self._stores.namespaces.get("", namespace)),
+            is_labelled=self._is_labelled,
             targets=self._stores.all_targets,
             outlook=kept.outlook,
             experience=experience,
@@ -130,11 +131,28 @@ class SourceRole:
         renewals = Renewals(api=self._api, connections=kept.connections.current, clock=self._clock)
         renewed: Workqueue[Key] = Workqueue("renewals", renewals.reconcile)
 
+        follows = WhatFollows(
+            api=self._api,
+            cluster_name=self._cluster_name,
+            clock=self._clock,
+            pods=pods,
+            targets=lambda: [target for target in self._stores.all_targets() if not kept.outlook.is_lost(target)],
+            trouble=kept.outlook.trouble,
+            connections=kept.connections.current,
+            is_labelled=self._is_labelled,
+            workers=self._settings.workers,
+        )
+
         def on_connected(connection: Connection) -> None:
             experience.follow_target(connection)
             renewed.add(connection.target.key)
+            follows.wake_by(connection)
 
         kept.on_connected = on_connected
+        kept.on_wake = lambda target: follows.look_at_all(target.namespace)
+        kept.endings.also_held = follows.held_by
+        for store in (self._stores.targets, self._stores.cluster_targets):
+            store.subscribe(lambda key, old, new: follows.look_at_all(key[0]) if old != new else None)
         group.create_task(virtual_nodes.run())
         kept.start(group)
         group.create_task(renewed.run())
@@ -151,6 +169,8 @@ class SourceRole:
         nodes.subscribe(on_node)
         experience.follow_pods(pods)
         self._stores.namespaces.subscribe(lambda key, old, new: _add_all(pods, places.add, key[1]))
+        self._stores.namespaces.subscribe(lambda key, old, new: follows.look_at_all(key[1]))
+        await follows.start(group)
         group.create_task(places.run())
         group.create_task(statuses.run())
         group.create_task(experience.queue.run())
@@ -182,6 +202,9 @@ class SourceRole:
         """Return this API server's version, which its virtual nodes show: upgrade tools compare the two."""
         version: dict[str, str] = orjson.loads((await self._api.request("GET", "/version")).body)
         return version["gitVersion"]
+
+    def _is_labelled(self, namespace: str) -> bool:
+        return bool(self._stores.namespaces.get("", namespace))
 
 
 def _add_unbound(pods: Store[ProxyPod], add: Callable[[Key], None]) -> None:

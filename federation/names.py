@@ -60,6 +60,12 @@ TARGET_FINALIZER = OURS + "target"  # a Target goes after all that it stands for
 HELD_SECRET = OURS + "held-secret"  # annotation: "<namespace>/<name>" of the Secret that carries our finalizer for it
 ACCEPT_LOSS = OURS + "accept-loss"  # annotation, RFC 3339: what the target has lost until then is lost
 
+# On Services and Ingresses that follow their pods, and on their copies in targets.
+GLOBAL = PREFIX + "global"
+IS_DELEGATE = PREFIX + "is-delegate"  # a copy: the source that its own cluster may be leaves it alone
+ORIGINAL_SELECTOR = PREFIX + "original-selector"  # `k=v,k2=v2`, what a Service selected before it was rerouted
+CILIUM_GLOBAL = "io.cilium/global-service"
+
 # Schedulers.
 CANDIDATE_SCHEDULER = "admiralty-candidate"
 

@@ -44,6 +44,9 @@ class KeptTargets:
         self._targets = targets
         self._pods = pods
         self.on_connected: Callable[[Connection], None] = lambda _: None
+        self.on_wake: Callable[[Target], None] = lambda _: (
+            None
+        )  # a target ends or is given up: look at what else is there
         self._waking = waking
         self._wake_node = wake_node
         lost_after = timedelta(seconds=settings.target_lost_seconds)
@@ -110,7 +113,6 @@ class KeptTargets:
     def _on_connected(self, connection: Connection) -> None:
         """Look at a proxy again whenever its chaperon in this target, or the target's pulse, changes."""
         self._census.follow(connection)
-        self.on_connected(connection)
 
         def on_change() -> None:
             self._wake_pods(connection.target)
@@ -118,6 +120,7 @@ class KeptTargets:
 
         connection.chaperons.subscribe(self._waking.on_chaperon)
         connection.on_change = on_change
+        self.on_connected(connection)
 
     def _on_doubt(self, node: str) -> None:
         for target in (target for store in self._targets for target in store.values()):
@@ -129,6 +132,7 @@ class KeptTargets:
         """Have a target's node, all proxies that it serves and all parents of its chaperons looked at."""
         self._wake_node(target.node_name)
         self._wake_pods(target)
+        self.on_wake(target)
         connection = self.connections.get(target.key)
         for chaperon in connection.chaperons.values() if connection is not None else ():
             self._waking.both((chaperon.parent_namespace, chaperon.parent_name))

@@ -7,7 +7,7 @@ unreachable, and what was read meanwhile is forgotten.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -19,10 +19,11 @@ from federation.decisions.trust import INTACT
 from federation.kinds import CLUSTER_SUMMARIES, POD_CHAPERONS
 from federation.kube.api import Api
 from federation.kube.errors import ApiError, Conflict, Forbidden, NotFound, Unreachable
-from federation.kube.resources import NAMESPACES
+from federation.kube.resources import INGRESSES, NAMESPACES, SERVICES
 from federation.kube.store import NOT_LISTED, Store
 from federation.kube.watch import follow
 from federation.model.chaperon import Chaperon, parse_chaperon
+from federation.model.copied import Copy, parse_copy
 from federation.model.target import Target
 from federation.names import PARENT_CLUSTER_NAME, SUMMARY_NAME, TARGET
 
@@ -31,6 +32,8 @@ T = TypeVar("T")
 PULSE_SECONDS = 10.0  # a kubelet renews its Lease as often
 _PULSE_TIMEOUT_SECONDS = 5.0
 _CONFIRMED_FOR = timedelta(seconds=1)  # pods that end together share one look; a cluster is not replaced in a second
+
+_COPIED = (SERVICES, INGRESSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Connection:
         self.api = api
         self.cluster_name = cluster_name
         self.chaperons: Store[Chaperon] = Store(parse_chaperon, {"parent": lambda chaperon: [chaperon.parent_key]})
+        self.copies: dict[str, Store[Copy]] = {resource.plural: Store(parse_copy) for resource in _COPIED}
         self.pulse = Pulse(False, clock(), "not asked yet")
         self.cluster_id = ""  # of the cluster that answers; empty where it does not say (Admiralty's)
         self.has_answered = asyncio.Event()  # set after the first pulse, good or bad
@@ -112,6 +116,8 @@ class Connection:
     async def run(self) -> None:
         """Follow the target until cancelled."""
         self.chaperons.on_trouble = self.on_change
+        for copies in self.copies.values():
+            copies.on_trouble = self.on_change
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_following())
             group.create_task(self._keep_asking())
@@ -120,17 +126,20 @@ class Connection:
         while True:
             await self._is_right.wait()
             self._anew.clear()
-            reading = follow(
-                self.api,
-                POD_CHAPERONS,
-                self.chaperons,
-                namespace=self.target.namespace,
-                label_selector=self.selector,
-            )
             async with asyncio.TaskGroup() as group:
-                following = group.create_task(reading)
+                reading = [group.create_task(one) for one in self._readings()]
                 await self._anew.wait()
-                following.cancel()
+                for task in reading:
+                    task.cancel()
+
+    def _readings(self) -> list[Coroutine[None, None, None]]:
+        """Return what reads all that is ours in the target."""
+        namespace, ours = self.target.namespace, f"{PARENT_CLUSTER_NAME}={self.cluster_name}"
+        chaperons = follow(self.api, POD_CHAPERONS, self.chaperons, namespace=namespace, label_selector=self.selector)
+        return [chaperons] + [
+            follow(self.api, resource, self.copies[resource.plural], namespace=namespace, label_selector=ours)
+            for resource in (() if self.target.is_self else _COPIED)
+        ]
 
     async def _keep_asking(self) -> None:
         while True:
@@ -210,6 +219,8 @@ class Connection:
         if not is_right:
             self._is_right.clear()
         self.chaperons.distrust()
+        for copies in self.copies.values():
+            copies.distrust()
         self._anew.set()
 
 

@@ -55,6 +55,7 @@ class TargetEndings:
         self._lost_after = lost_after
         self._wake = wake
         self._woken: set[str] = set()
+        self.also_held: Callable[[Target], int] = lambda _: 0  # how much else carries its finalizer
 
     def stage(self, node_name: str) -> Stage:
         """Return how far the Target of a virtual node is."""
@@ -69,7 +70,7 @@ class TargetEndings:
     def remains(self, target: Target) -> str:
         """Return what is left of a Target that is being deleted, for people."""
         remains = self._remains(target)
-        left = f"being deleted: {remains.proxies} pods and {remains.chaperons} PodChaperons are left"
+        left = f"being deleted: {remains.proxies} pods or Services and {remains.chaperons} PodChaperons are left"
         if remains.away_since is None:
             return left
         return (
@@ -137,6 +138,7 @@ class TargetEndings:
 
     def _remains(self, target: Target) -> Remains:
         proxies = sum(target.finalizer in pod.finalizers for pod in self._pods.values() if target.serves(pod.namespace))
+        proxies += self.also_held(target)
         return self._outlook.remains(
             target, proxies=proxies, has_node=self._nodes.get("", target.node_name) is not None
         )

@@ -225,12 +225,18 @@ class Api:
 
     @asynccontextmanager
     async def stream(
-        self, path: str, query: Query = (), *, silence_seconds_max: float | None = None
+        self,
+        path: str,
+        query: Query = (),
+        *,
+        silence_seconds_max: float | None = None,
+        is_metadata_only: bool = False,
     ) -> AsyncIterator[StreamResponse]:
         """Open a GET whose body is read piece by piece (watch, log). Raises the error tree for anything but 2xx."""
         url = f"{path}?{urlencode(query)}" if query else path
         silence = silence_seconds_max or self.limits.silence_seconds_max
-        async with self.transport.stream(url, {}, silence) as response:
+        headers = {"Accept": _METADATA.format("")} if is_metadata_only else {}
+        async with self.transport.stream(url, headers, silence) as response:
             if not 200 <= response.status < 300:
                 raise from_status(response.status, _status_of(await response.read()))
             yield response

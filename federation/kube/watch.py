@@ -30,9 +30,10 @@ async def follow(
     namespace: str = "",
     label_selector: str = "",
     field_selector: str = "",
+    is_metadata_only: bool = False,
 ) -> None:
-    """Keep `store` equal to the collection until cancelled."""
-    session = _Session(api, resource, store, namespace, label_selector, field_selector)
+    """Keep `store` equal to the collection until cancelled; with `is_metadata_only` nothing else is sent to us."""
+    session = _Session(api, resource, store, namespace, (label_selector, field_selector), is_metadata_only)
     wait = api.limits.reconnect_seconds_min
     while True:
         try:
@@ -62,14 +63,15 @@ class _Session(Generic[T]):
         resource: Resource,
         store: Store[T],
         namespace: str,
-        label_selector: str,
-        field_selector: str,
+        selectors: tuple[str, str],
+        is_metadata_only: bool,
     ) -> None:
         self._api = api
         self._resource = resource
         self._store = store
         self._namespace = namespace
-        self._selectors = label_selector, field_selector
+        self._selectors = selectors
+        self._is_metadata_only = is_metadata_only
         self.version = ""
 
     async def list(self) -> None:
@@ -77,7 +79,13 @@ class _Session(Generic[T]):
         listed: set[Key] = set()
         version = ""
         labels, fields = self._selectors
-        pages = self._api.pages(self._resource, self._namespace, label_selector=labels, field_selector=fields)
+        pages = self._api.pages(
+            self._resource,
+            self._namespace,
+            label_selector=labels,
+            field_selector=fields,
+            is_metadata_only=self._is_metadata_only,
+        )
         async for page in pages:
             if not listed:
                 self._store.begin_list(page.resource_version)
@@ -102,7 +110,8 @@ class _Session(Generic[T]):
             ("timeoutSeconds", str(seconds)),
         ]
         has_moved = False
-        async with self._api.stream(self._resource.path(self._namespace), query) as response:
+        path = self._resource.path(self._namespace)
+        async with self._api.stream(path, query, is_metadata_only=self._is_metadata_only) as response:
             self._store.trouble = ""
             async for line in response.lines():
                 if line:

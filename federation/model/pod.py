@@ -10,6 +10,7 @@ from typing import Any
 from federation import names
 from federation.model.kept import keep, keep_manifest, opened, opened_manifest
 from federation.model.quantity import Amounts, pod_requests
+from federation.model.references import Reference, references
 from federation.model.times import parse_time
 
 Manifest = dict[str, Any]
@@ -63,6 +64,8 @@ class ProxyPod:
     manifest_text: bytes = field(default=b"", compare=False, repr=False)
     status_text: bytes = field(default=b"", repr=False)
     requests: Amounts = field(default_factory=dict, repr=False)
+    labels: Mapping[str, str] = field(default_factory=dict, repr=False)
+    references: tuple[Reference, ...] = field(default=(), repr=False)
 
     @property
     def manifest(self) -> Manifest | None:
@@ -174,6 +177,8 @@ def parse_proxy(manifest: Manifest) -> ProxyPod | None:
         manifest_text=b"" if node_name else keep_manifest(manifest),
         status_text=keep(status) if node_name else b"",
         requests=pod_requests(spec),
+        labels=metadata.get("labels") or {},
+        references=references(spec),
     )
 
 

@@ -14,8 +14,8 @@ from federation import names as wire
 from federation.decisions.admission import admit
 from federation.decisions.candidate import chaperon_for
 from federation.decisions.eligibility import obstacle
-from federation.decisions.following import references
 from federation.decisions.virtual_node import base_labels, new_node
+from federation.model.references import references
 from federation.model.scheduling import parse_scheduling_node
 from federation.model.target import parse_target
 from federation.submitted import parse_constraints

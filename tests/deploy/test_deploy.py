@@ -105,6 +105,11 @@ CHAPERONS = "multicluster.admiralty.io|podchaperons"
         ("isthmus-agent", "bind", "rbac.authorization.k8s.io|clusterroles", False),  # but two, by name
         ("isthmus-agent", "create", "serviceaccounts/token", True),  # isthmus-agent-issuer
         ("isthmus-agent", "create", "rbac.authorization.k8s.io|roles", False),
+        ("isthmus-agent", "patch", "services", True),
+        ("isthmus-agent", "patch", "networking.k8s.io|ingresses", True),
+        ("isthmus-agent", "patch", "configmaps", True),  # by admiralty-source, as is what follows
+        ("isthmus-agent", "patch", "services/status", False),
+        ("isthmus-extender", "get", "services", False),
         ("isthmus-agent", "delete", "secrets", True),  # by admiralty-source, for targets with `self: true`
         ("isthmus-extender", "patch", CHAPERONS, True),
         ("isthmus-extender", "create", "pods/binding", True),
@@ -138,6 +143,12 @@ async def test_the_agent_lets_sources_in_and_gives_nobody_more_than_that(source:
         ("create", "pods/exec"): True,
         ("get", "pods/log"): True,
         ("patch", "secrets"): True,
+        ("list", "services"): True,
+        ("update", "services"): True,
+        ("deletecollection", "services"): False,
+        ("patch", "services/status"): False,
+        ("create", "networking.k8s.io|ingresses"): True,
+        ("create", "discovery.k8s.io|endpointslices"): False,
         ("list", "secrets"): False,
         ("watch", "configmaps"): False,
         ("create", "pods"): False,

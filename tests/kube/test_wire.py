@@ -138,3 +138,25 @@ async def test_rights_are_told_from_absence(bare_lab: RunningLab, namespace: str
     async with await connect(config) as api:
         with pytest.raises(Forbidden):
             await api.get(CONFIG_MAPS, "kube-root-ca.crt", namespace)
+
+
+async def test_where_metadata_is_enough_nothing_else_is_sent(bare_lab: RunningLab, namespace: str) -> None:
+    """In the list and in the watch: no Secret's content comes to somebody who only wants to know that it changed."""
+    api = bare_lab.api()
+    await api.create(CONFIG_MAPS, config_map("before", k="v"), namespace)
+    store: Store[dict[str, Any]] = Store(lambda manifest: manifest)
+    following = asyncio.create_task(follow(api, CONFIG_MAPS, store, namespace=namespace, is_metadata_only=True))
+    try:
+        async with asyncio.timeout(20):
+            await store.synced.wait()
+            await api.create(CONFIG_MAPS, config_map("after", k="v"), namespace)
+            while store.get(namespace, "after") is None:  # noqa: ASYNC110  # a few turns until the event is here
+                await asyncio.sleep(0.02)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+    for name in ("before", "after"):
+        found = store.get(namespace, name)
+        assert found is not None
+        assert "data" not in found
+        assert found["metadata"]["uid"]

@@ -1,0 +1,242 @@
+"""Keeps copies of what follows pods in every target: one reconciler for Services and Ingresses, each with its `Rule`.
+
+As with chaperons, what must be true at the moment of a write is checked live right before it: an original that is gone
+is NotFound at home before its copies go, and a finalizer goes only when its target says NotFound (rule S3). An object
+that is not our copy is never written; an Event on the original says that it is in the way.
+"""
+
+import contextlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import assert_never
+
+from loguru import logger
+
+from federation.controllers.connection import Connection
+from federation.controllers.follow_rule import Rule, World
+from federation.decisions.copying import Action, CopyView, Forget, Mark, Put, Remove, decide, forgotten
+from federation.events import record
+from federation.kube.api import Manifest
+from federation.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, StatusError
+from federation.kube.store import Key
+from federation.model.copied import Copy, Original, parse_copy
+from federation.model.target import Target
+from federation.submitted import BadAnnotation
+
+_IN_THE_WAY_SECONDS = 60.0  # our watch shows copies only: when another object of the name goes, nobody tells us
+
+
+@dataclass(slots=True)
+class Follower:
+    """Reconciles one kind's objects by (namespace, name)."""
+
+    world: World
+    rule: Rule
+    _unwanted_since: dict[Key, datetime] = field(default_factory=dict)
+    _told: dict[Key, dict[str, str]] = field(default_factory=dict)  # finalizer -> what the last Event about it said
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Bring one object, and its copies in all targets, to what they should be."""
+        original = self.world.originals.get(*key)
+        connections = {c.target.finalizer: c for c in self.world.connections() if not c.target.is_self}
+        targets = [t for t in self.world.targets() if not t.is_self and t.serves(key[0])]
+        targets = [t for t in targets if not _stays_with_another(t, targets, connections)]
+        connections = {t.finalizer: connections[t.finalizer] for t in targets if t.finalizer in connections}
+        views = tuple(self._view(key, target, connections.get(target.finalizer)) for target in targets)
+        if original is None:
+            self._unwanted_since.pop(key, None)
+            self._told.pop(key, None)
+            return await self._perform_all(
+                decide(None, is_followed=False, change={}, views=views), key, None, connections
+            )
+        again = self._lingering(key, original, self._is_wanted(original, views))
+        is_followed = self._is_wanted(original, views) or again is not None
+        try:
+            change = self.rule.change(original, is_followed=is_followed)
+        except BadAnnotation as error:
+            await self._explain(original, "", "InvalidAnnotation", str(error))
+            return None
+        actions = decide(original, is_followed=is_followed, change=change, views=views)
+        return _earliest(again, await self._perform_all(actions, key, original, connections))
+
+    def _view(self, key: Key, target: Target, connection: Connection | None) -> CopyView:
+        if connection is None:
+            return CopyView(target.name, target.finalizer, trouble="not connected", is_leaving=target.is_going)
+        plural = self.rule.resource.plural
+        copies = connection.copies[plural]
+        trouble = self.world.trouble(target) or ("" if copies.synced.is_set() else f"its {plural}: {copies.trouble}")
+        return CopyView(
+            target.name, target.finalizer, trouble=trouble, is_leaving=target.is_going, copy=copies.get(*key)
+        )
+
+    def _is_wanted(self, original: Original, views: tuple[CopyView, ...]) -> bool:
+        """Whether it leads to federated pods, and some target can take a copy (or once could)."""
+        has_target = any(not view.is_leaving and (original.is_marked or not view.trouble) for view in views)
+        return has_target and self.rule.is_wanted(original)
+
+    def _lingering(self, key: Key, original: Original, is_wanted: bool) -> float | None:
+        """Return for how many seconds an object that lost its last pod still counts as followed; None: no longer."""
+        if is_wanted or not original.is_marked or original.is_terminating:
+            self._unwanted_since.pop(key, None)
+            return None
+        since = self._unwanted_since.setdefault(key, self.world.clock())
+        remaining = self.rule.linger_seconds - (self.world.clock() - since).total_seconds()
+        return remaining if remaining > 0 else None
+
+    async def _perform_all(
+        self, actions: tuple[Action, ...], key: Key, original: Original | None, connections: dict[str, Connection]
+    ) -> float | None:
+        """Perform every action, also when one fails: a target's refusal must not keep the others waiting."""
+        again: float | None = None
+        trouble: ApiError | None = None
+        for action in actions:
+            try:
+                again = _earliest(again, await self._perform(action, key, original, connections))
+            except ApiError as error:
+                trouble = error
+                if original is not None and isinstance(action, Put) and not isinstance(error, Conflict):
+                    await self._explain(original, action.finalizer, "NotFollowed", _refused(connections, action, error))
+        if trouble is not None:
+            raise trouble
+        return again
+
+    async def _perform(
+        self, action: Action, key: Key, original: Original | None, connections: dict[str, Connection]
+    ) -> float | None:
+        if isinstance(action, Remove):
+            await self._remove(action.copy, original, connections[action.finalizer])
+            return None
+        assert original is not None, "all but removing is done to an object that is there"
+        match action:
+            case Mark(patch):
+                await self._patch(original, patch)
+            case Put(finalizer):
+                return await self._put(key, original, connections[finalizer])
+            case Forget(finalizers):
+                await self._forget(original, finalizers, connections)
+            case _:
+                assert_never(action)
+        return None
+
+    async def _patch(self, original: Original, patch: Manifest) -> None:
+        fence = {"uid": original.uid, "resourceVersion": original.resource_version}
+        body = {**patch, "metadata": {**(patch.get("metadata") or {}), **fence}}
+        with contextlib.suppress(NotFound):
+            await self.world.api.patch(self.rule.resource, original.name, body, original.namespace)
+
+    async def _put(self, key: Key, original: Original, connection: Connection) -> float | None:
+        existing = connection.copies[self.rule.resource.plural].get(*key) or await self._live(original, connection)
+        if existing is not None and existing.uid == original.uid:
+            return None  # a kubeconfig that leads back here
+        if existing is not None and existing.parent_cluster_name != self.world.cluster_name:
+            message = (
+                f"{self._what(original)} in target {connection.target.name} is not a copy of this one; it is left alone"
+            )
+            await self._explain(original, connection.target.finalizer, "NotFollowed", message)
+            return _IN_THE_WAY_SECONDS
+        if existing is not None and existing.is_terminating:
+            return None  # its watch tells when it is gone
+        if existing is not None and self.rule.must_be_made_anew(original, existing):
+            await self._delete(existing, connection)
+            return None
+        copy = self.rule.copy_of(original, self.world.cluster_name, existing)
+        if copy is None:
+            return None
+        await self._write(copy, existing, connection)
+        self._told.get(key, {}).pop(connection.target.finalizer, None)
+        logger.info("copied", what=self._what(original), namespace=key[0], target=connection.target.name)
+        return None
+
+    async def _write(self, copy: Manifest, existing: Copy | None, connection: Connection) -> None:
+        if existing is not None:
+            await connection.api.replace(self.rule.resource, copy)
+            return
+        try:
+            await connection.api.create(self.rule.resource, copy)
+        except AlreadyExists as error:
+            raise Conflict(409, "Conflict", error.message) from error  # somebody was faster: look again
+
+    async def _live(self, original: Original, connection: Connection) -> Copy | None:
+        try:
+            return parse_copy(await connection.api.get(self.rule.resource, original.name, original.namespace))
+        except NotFound:
+            return None
+
+    async def _remove(self, copy: Copy, original: Original | None, connection: Connection) -> None:
+        if original is None:
+            try:
+                await self.world.api.get(self.rule.resource, copy.name, copy.namespace)
+            except NotFound as error:
+                if not error.is_about(copy.name):
+                    raise
+            else:
+                return  # our store is behind
+        await self._delete(copy, connection)
+
+    async def _delete(self, copy: Copy, connection: Connection) -> None:
+        with contextlib.suppress(NotFound):
+            await connection.api.delete(
+                self.rule.resource, copy.name, copy.namespace, uid=copy.uid, resource_version=copy.resource_version
+            )
+        logger.info("copy removed", name=copy.name, namespace=copy.namespace, target=connection.target.name)
+
+    async def _forget(
+        self, original: Original, finalizers: tuple[str, ...], connections: dict[str, Connection]
+    ) -> None:
+        confirmed = tuple(
+            [name for name in finalizers if name not in connections or await self._is_gone(original, connections[name])]
+        )
+        if confirmed:
+            await self._patch(original, forgotten(original, confirmed))
+
+    async def _is_gone(self, original: Original, connection: Connection) -> bool:
+        """Whether a target has no copy of ours, live; an object of the name that is not ours stays."""
+        await connection.confirm()
+        try:
+            live = await connection.api.get(self.rule.resource, original.name, original.namespace)
+        except NotFound as error:
+            if not error.is_about(original.name):
+                raise
+            return True
+        return parse_copy(live).parent_cluster_name != self.world.cluster_name
+
+    async def _explain(self, original: Original, finalizer: str, reason: str, message: str) -> None:
+        """Say once on the original what is wrong in one target."""
+        told = self._told.setdefault((original.namespace, original.name), {})
+        if told.get(finalizer) == f"{original.uid} {message}":
+            return
+        told[finalizer] = f"{original.uid} {message}"
+        resource = self.rule.resource
+        await record(
+            self.world.api,
+            self.world.clock,
+            namespace=original.namespace,
+            kind=resource.kind,
+            name=original.name,
+            uid=original.uid,
+            api_version=resource.api_version,
+            reason=reason,
+            message=message,
+            level="Warning",
+        )
+
+    def _what(self, original: Original) -> str:
+        return f"{self.rule.resource.kind} {original.name}"
+
+
+def _stays_with_another(target: Target, targets: list[Target], connections: dict[str, Connection]) -> bool:
+    """Whether a target that is going leads to a cluster where another, which stays, keeps the same copy."""
+    if not target.is_going or target.finalizer not in connections:
+        return False
+    cluster_id = connections[target.finalizer].cluster_id
+    others = [connections[t.finalizer] for t in targets if not t.is_going and t.finalizer in connections]
+    return bool(cluster_id) and any(other.cluster_id == cluster_id for other in others)
+
+
+def _earliest(*seconds: float | None) -> float | None:
+    return min((found for found in seconds if found is not None), default=None)
+
+
+def _refused(connections: dict[str, Connection], action: Put, error: ApiError) -> str:
+    message = error.message if isinstance(error, StatusError) else str(error)
+    return f"target {connections[action.finalizer].target.name} did not take the copy: {message}"
