@@ -155,6 +155,10 @@ def bytes_per_object(kind: str, parse: Callable[[dict[str, Any]], object], count
 async def measure(objects: int, events: int) -> list[Row]:
     """Measure every parser; the bare reading is taken anew beside each, on the same objects."""
     rows = []
+    async with serving(
+        "proxy", 100, 1000
+    ) as url:  # what happens once (imports, memory from the system) is not measured
+        await read_into_store(url, 1000, parse_proxy)
     for name, (kind, parse) in PARSERS.items():
         async with serving(kind, objects, events) as url:
             bare = await read_bare(url, events)

@@ -109,6 +109,14 @@ def _add(result: Manifest, field: Field, raw: int | bytes) -> None:
         result[field.name] = value
 
 
+def _micro_time(parts: dict[int, int | bytes]) -> str | None:
+    """Return RFC 3339 with six digits, metav1.MicroTime's only form."""
+    seconds, nanoseconds = parts.get(1, 0), parts.get(2, 0)
+    if not seconds:
+        return None
+    return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%dT%H:%M:%S}.{int(nanoseconds) // 1000:06}Z"
+
+
 def _entry(data: bytes, kind: str) -> tuple[str, Any]:
     pairs = dict(_pairs(data))
     return _text(pairs.get(1, b"")), _value(kind, pairs.get(2, b""))
@@ -128,6 +136,8 @@ def _value(kind: str, raw: int | bytes) -> Any:  # noqa: PLR0911 - one return pe
         case "Time":
             seconds = dict(_pairs(_bytes(raw))).get(1, 0)
             return timestamp(datetime.fromtimestamp(int(seconds), UTC)) if seconds else None
+        case "MicroTime":
+            return _micro_time(dict(_pairs(_bytes(raw))))
         case "Quantity":
             return _text(dict(_pairs(_bytes(raw))).get(1, b""))
         case "IntOrString":

@@ -1,4 +1,4 @@
-"""Field numbers of the kinds that kubectl sends in protobuf.
+"""Field numbers of the kinds that kubectl, and kwok, send in protobuf.
 
 A line per message: `name:number:type`, where `*` means repeated, a final `!` that Go has a pointer there (so that zero
 is not the same as absent), a missing name that the message's members belong to the outer one, and the type `-` that the
@@ -78,6 +78,9 @@ Eviction metadata:1:ObjectMeta deleteOptions:2:DeleteOptions
 PodDisruptionBudget metadata:1:ObjectMeta spec:2:PodDisruptionBudgetSpec status:3:-
 PodDisruptionBudgetSpec minAvailable:1:IntOrString! selector:2:LabelSelector maxUnavailable:3:IntOrString!
 PriorityClass metadata:1:ObjectMeta value:2:int! globalDefault:3:bool description:4 preemptionPolicy:5
+Lease metadata:1:ObjectMeta spec:2:LeaseSpec
+LeaseSpec holderIdentity:1:string! leaseDurationSeconds:2:int! acquireTime:3:MicroTime renewTime:4:MicroTime
+  leaseTransitions:5:int! strategy:6:string! preferredHolder:7:string!
 TokenRequest metadata:1:ObjectMeta spec:2:TokenRequestSpec status:3:-
 TokenRequestSpec boundObjectRef:3:BoundObjectReference expirationSeconds:4:int! audiences:1:*string
 BoundObjectReference kind:1 apiVersion:2 name:3 uid:4

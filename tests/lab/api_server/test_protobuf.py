@@ -71,3 +71,13 @@ def test_what_cannot_be_read_is_refused(body: bytes, code: int, message: str) ->
     with pytest.raises(ApiStatus, match=message) as refused:
         read(body)
     assert refused.value.code == code
+
+
+def test_a_lease_as_kwok_sends_it() -> None:
+    renewed = field(1, 1_767_225_600) + field(2, 1_500_000)
+    spec = field(1, "kwok") + field(2, 120) + field(4, renewed)
+    assert read(envelope("coordination.k8s.io/v1", "Lease", field(1, field(1, "n")) + field(2, spec)))["spec"] == {
+        "holderIdentity": "kwok",
+        "leaseDurationSeconds": 120,
+        "renewTime": "2026-01-01T00:00:00.001500Z",
+    }
