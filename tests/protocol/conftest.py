@@ -41,4 +41,5 @@ async def _audit(federation: Federation) -> None:
     scope = Scope(federation.namespace, home, {name: federation.lab.kubeconfig(name) for name in targets})
     verdict = await audit(federation.home, scope, settle_seconds=20, report=lambda _: None)
     assert is_sound(verdict.findings), verdict.findings
-    assert verdict.observed.unread == ()
+    # A Target that a test made beside its own may be of no use by intention, or be read with little right.
+    assert [unread for unread in verdict.observed.unread if unread.cluster in federation.clusters] == []

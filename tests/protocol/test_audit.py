@@ -17,7 +17,6 @@ from federation.kube.resources import (
     PODS,
     SECRETS,
     SERVICE_ACCOUNTS,
-    SERVICES,
 )
 from tests.protocol.auditor import Audited, run_audit
 from tests.protocol.federation import FOREVER, Federation, is_gone, is_marked, pod
@@ -180,7 +179,6 @@ async def test_what_a_target_owes_is_found(federation: Federation, lab: list[str
         await arm.delete(PODS, stray, federation.namespace, grace_period_seconds=0)
     for secret in ("left-over", "too-early"):
         await arm.delete(SECRETS, secret, federation.namespace)
-    await arm.delete(SERVICES, "served-before", federation.namespace)
     await arm.delete(POD_CHAPERONS, "asked", federation.namespace)
     mended = await until_clean(lab)
     assert (mended.data["findings"], mended.code) == ([], 0)
