@@ -7,7 +7,7 @@ from federation.clock import Clock
 from federation.controllers.chaperon import Chaperons
 from federation.controllers.issuer import Issuer
 from federation.controllers.sources import RESOURCES, Sources, SourcesStores
-from federation.controllers.summary import OCCUPANTS, Summaries
+from federation.controllers.summary import NOT_FEDERATED, OCCUPANTS, Summaries
 from federation.kinds import CLUSTER_SOURCES, CLUSTER_SUMMARIES, POD_CHAPERONS, SOURCES
 from federation.kube.api import Api
 from federation.kube.resources import NODES, PODS
@@ -73,7 +73,7 @@ def _keep_summary(group: asyncio.TaskGroup, api: Api, cluster_id: str, cluster_n
         await queue.run()
 
     group.create_task(follow(api, NODES, nodes))
-    group.create_task(follow(api, PODS, occupants, field_selector=OCCUPANTS))
+    group.create_task(follow(api, PODS, occupants, field_selector=OCCUPANTS, label_selector=NOT_FEDERATED))
     group.create_task(follow(api, CLUSTER_SUMMARIES, summaries))
     group.create_task(run())
 

@@ -1,44 +1,27 @@
-"""Keeps the one rule for every proxy pod: reads what is known, decides, writes.
+"""Keeps the one rule for every proxy pod: reads what is known, decides, has it written (`proxy_writes`)."""
 
-What must be true at the moment of a write is checked live right before it (rules S2, S3); a Conflict means that the
-cache was behind, and the workqueue brings the key back.
-"""
-
-import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import timedelta
-from typing import assert_never
 
-from loguru import logger
-
-from federation import names
 from federation.clock import Clock
-from federation.controllers.commitment import Commitment
 from federation.controllers.connection import Connection
 from federation.controllers.experience import Experience
 from federation.controllers.outlook import Outlook
+from federation.controllers.proxy_writes import ProxyWrites
 from federation.decisions import intents, placement
-from federation.decisions.admission import loosened, tightened_affinity
+from federation.decisions.admission import loosened
 from federation.decisions.asking import shape
 from federation.decisions.bound import NO_ROOM_AFTER
-from federation.decisions.candidate import chaperon_for
 from federation.decisions.eligibility import obstacle
-from federation.decisions.feedback import disrupted_patch, ended_patch, waiting_patch
 from federation.decisions.intents import TargetView
 from federation.decisions.spread import is_counted
-from federation.events import record
-from federation.kinds import POD_CHAPERONS
 from federation.kube.api import Api, Manifest
-from federation.kube.errors import AlreadyExists, NotFound, StatusError
-from federation.kube.resources import PODS
 from federation.kube.store import Store
-from federation.model.chaperon import Chaperon
 from federation.model.pod import ProxyPod
 from federation.model.scheduling import SchedulingNode
 from federation.model.target import Target
-from federation.model.times import format_time
-from federation.submitted import BadAnnotation, parse_constraints, parse_kept_labels, parse_submitted
+from federation.submitted import BadAnnotation, parse_submitted
 
 Key = tuple[str, str]
 
@@ -60,8 +43,6 @@ class Placement:
         clock: Clock,
         no_room_after: timedelta = NO_ROOM_AFTER,
     ) -> None:
-        self._api = api
-        self._cluster_name = cluster_name
         self._pods = pods
         self._nodes = nodes
         self._is_labelled = is_labelled
@@ -70,7 +51,15 @@ class Placement:
         self._experience = experience
         self._clock = clock
         self._no_room_after = no_room_after
-        self._commitment = Commitment(api)
+        self._writes = ProxyWrites(
+            api=api,
+            cluster_name=cluster_name,
+            pods=pods,
+            targets=targets,
+            outlook=outlook,
+            experience=experience,
+            clock=clock,
+        )
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one proxy pod's chaperons, gate, finalizers and end to what the rule says."""
@@ -82,8 +71,9 @@ class Placement:
             self._learn(proxy)
         found = {target.node_name: self._outlook.connection(target) for target in targets}
         connections = {node: connection for node, connection in found.items() if connection is not None}
+        spec = _wanted_spec(proxy)
         views = tuple(
-            self._outlook.seen(self._view(key, proxy, connections[target.node_name]), target)
+            self._outlook.seen(self._view(key, proxy, spec, connections[target.node_name]), target)
             if target.node_name in connections
             else self._outlook.unconnected(target)
             for target in targets
@@ -92,11 +82,7 @@ class Placement:
         asks = [action for action in plan.actions if isinstance(action, intents.Ask)]
         if proxy is not None and proxy.gates:
             self._stand_in_line(proxy, views, asks)
-        if asks:
-            assert proxy is not None
-            await asyncio.gather(*(self._ask(proxy, connections[ask.node_name]) for ask in asks))
-        for action in plan.actions:
-            await self._perform(action, key, proxy, connections)
+        await self._writes.perform(plan.actions, proxy, connections)
         return plan.look_again_seconds
 
     def _is_served(self, proxy: ProxyPod, targets: list[Target]) -> bool:
@@ -104,13 +90,12 @@ class Placement:
         is_leaving = any(target.is_going and target.finalizer in proxy.finalizers for target in targets)
         return proxy.is_terminating or is_leaving or self._is_labelled(proxy.namespace)
 
-    def _view(self, key: Key, proxy: ProxyPod | None, connection: Connection) -> TargetView:
+    def _view(self, key: Key, proxy: ProxyPod | None, spec: Manifest | None, connection: Connection) -> TargetView:
         target = connection.target
         chaperons = tuple(connection.chaperons.by("parent", f"{key[0]}/{key[1]}"))
-        if proxy is None or proxy.manifest is None:
+        if proxy is None or spec is None:
             return TargetView(target.name, target.node_name, target.finalizer, "", connection.trouble, chaperons)
         node = self._nodes.get("", target.node_name)
-        spec = loosened(proxy.manifest["spec"]) if proxy.ungated_at else proxy.manifest["spec"]
         return TargetView(
             target.name,
             target.node_name,
@@ -138,186 +123,10 @@ class Placement:
             if is_free and not (view.odds.is_open and not view.odds.is_refused):
                 self._experience.stands_in_line(proxy, view.node_name)
 
-    async def _perform(
-        self, action: intents.Action, key: Key, proxy: ProxyPod | None, connections: dict[str, Connection]
-    ) -> None:
-        if isinstance(action, intents.Withdraw):
-            await self._withdraw(action.chaperon, connections[action.node_name], is_orphan=proxy is None)
-            return
-        assert proxy is not None, "all but withdrawing is done to a proxy that is there"
-        match action:
-            case intents.Ask():
-                pass  # done, all at once
-            case intents.RecordTargets(finalizers):
-                await self._set_finalizers(proxy, (*proxy.finalizers, *finalizers))
-            case intents.ForgetTargets(finalizers):
-                await self._forget(proxy, finalizers, connections)
-            case intents.Allow(node_name, chaperon):
-                await self._commitment.allow(proxy, chaperon, connections[node_name])
-            case intents.Ungate():
-                await self._ungate(proxy, action)
-            case intents.Bind(node_name):
-                await self._bind(proxy, node_name)
-            case intents.Disrupt(reason, message):
-                await self._disrupt(proxy, reason, message)
-            case intents.End():
-                await self._end(proxy, action, connections)
-            case intents.Delete():
-                await self._api.delete(PODS, proxy.name, proxy.namespace, uid=proxy.uid)
-            case intents.Explain(message):
-                await self._explain(proxy, message)
-            case _:
-                assert_never(action)
 
-    async def _ask(self, proxy: ProxyPod, connection: Connection) -> None:
-        live = proxy.manifest or await self._api.get(PODS, proxy.name, proxy.namespace)
-        annotations = live["metadata"].get("annotations") or {}
-        try:
-            chaperon = chaperon_for(
-                live,
-                parse_submitted(annotations),
-                parse_constraints(annotations),
-                cluster_name=self._cluster_name,
-                target=connection.target.label,
-                is_kept_label=parse_kept_labels(annotations),
-            )
-            self._experience.asked(proxy, connection.target.node_name)
-            connection.chaperons.learn(await connection.api.create(POD_CHAPERONS, chaperon))
-        except AlreadyExists:
-            return  # an earlier attempt of ours, whose answer was lost: our watch shows it
-        except (StatusError, BadAnnotation) as error:
-            message = error.message if isinstance(error, StatusError) else str(error)
-            self._experience.rejected(proxy, connection.target.node_name, message)
-            logger.warning("target refused a chaperon", pod=proxy.name, target=connection.target.name, error=message)
-
-    async def _withdraw(self, chaperon: Chaperon, connection: Connection, *, is_orphan: bool) -> None:
-        if is_orphan and await self._is_alive(chaperon):
-            return
-        with contextlib.suppress(NotFound):
-            await connection.soon(
-                connection.api.delete(
-                    POD_CHAPERONS,
-                    chaperon.name,
-                    chaperon.namespace,
-                    uid=chaperon.uid,
-                    resource_version=chaperon.resource_version,
-                    propagation="Foreground",
-                )
-            )
-
-    async def _is_alive(self, chaperon: Chaperon) -> bool:
-        """Whether a chaperon's parent exists although our store does not hold it (its label may have been edited)."""
-        try:
-            live = await self._api.get(PODS, chaperon.parent_name, chaperon.parent_namespace)
-        except NotFound as error:
-            if not error.is_about(chaperon.parent_name):
-                raise
-            return False
-        return bool(live["metadata"]["uid"] == chaperon.parent_uid)
-
-    async def _set_finalizers(self, proxy: ProxyPod, finalizers: tuple[str, ...]) -> None:
-        """Set the finalizers that stand for targets; a proxy that changed since it was looked at gives a Conflict."""
-        metadata = {
-            "uid": proxy.uid,
-            "resourceVersion": proxy.resource_version,
-            "finalizers": [*proxy.other_finalizers, *finalizers],
-        }
-        self._pods.learn(await self._api.patch(PODS, proxy.name, {"metadata": metadata}, proxy.namespace))
-
-    async def _forget(self, proxy: ProxyPod, finalizers: tuple[str, ...], connections: dict[str, Connection]) -> None:
-        """Drop finalizers whose target confirms, live, that the chaperon is gone (or that is lost, or no more: M7)."""
-        targets = {target.finalizer: target for target in self._targets() if target.serves(proxy.namespace)}
-        confirmed = set()
-        for finalizer in finalizers:
-            target = targets.get(finalizer)
-            if (
-                target is None
-                or self._outlook.is_lost(target)
-                or (target.node_name in connections and await self._is_gone(proxy, connections[target.node_name]))
-            ):
-                confirmed.add(finalizer)
-        if confirmed:
-            await self._set_finalizers(proxy, tuple(name for name in proxy.finalizers if name not in confirmed))
-
-    async def _is_gone(self, proxy: ProxyPod, connection: Connection) -> bool:
-        """Whether the cluster on record says, live, that the proxy's chaperon is not there (rules S3, S4)."""
-        name = names.chaperon_name(proxy.name, proxy.uid, connection.target.label)
-        try:
-            await connection.soon(connection.api.get(POD_CHAPERONS, name, proxy.namespace))
-        except NotFound as error:
-            if not error.is_about(name):
-                raise
-            await connection.confirm()
-            return True
-        return False
-
-    async def _ungate(self, proxy: ProxyPod, ungate: intents.Ungate) -> None:
-        assert proxy.manifest is not None
-        finalizers = [name for name in proxy.finalizers if name not in ungate.never_asked]
-        patch: Manifest = {
-            "metadata": {
-                "uid": proxy.uid,
-                "resourceVersion": proxy.resource_version,
-                "finalizers": [*proxy.other_finalizers, *finalizers],
-                "annotations": {names.UNGATED_AT: format_time(self._clock())},
-            },
-            "spec": {
-                "schedulingGates": None,
-                "affinity": tightened_affinity(proxy.manifest["spec"], ungate.node_names),
-            },
-        }
-        self._pods.learn(await self._api.patch(PODS, proxy.name, patch, proxy.namespace))
-
-    async def _bind(self, proxy: ProxyPod, node_name: str) -> None:
-        binding = {
-            "apiVersion": "v1",
-            "kind": "Binding",
-            "metadata": {"name": proxy.name, "namespace": proxy.namespace, "uid": proxy.uid},
-            "target": {"apiVersion": "v1", "kind": "Node", "name": node_name},
-        }
-        await self._api.create(PODS, binding, proxy.namespace, name=proxy.name, subresource="binding")
-        logger.info("bound late", pod=proxy.name, namespace=proxy.namespace, node=node_name)
-
-    async def _disrupt(self, proxy: ProxyPod, reason: str, message: str) -> None:
-        await self._patch_status(proxy, disrupted_patch(proxy.status, reason, message, format_time(self._clock())))
-        await self._record(proxy, reason, message)
-
-    async def _end(self, proxy: ProxyPod, end: intents.End, connections: dict[str, Connection]) -> None:
-        chosen = connections.get(proxy.node_name)
-        is_lost = chosen is None or self._outlook.is_lost(chosen.target)
-        if chosen is not None and not is_lost and not await self._is_gone(proxy, chosen):
-            return
-        live = await self._api.get(PODS, proxy.name, proxy.namespace)
-        status = ended_patch(
-            live.get("status") or {},
-            end.reason,
-            end.message,
-            format_time(self._clock()),
-            is_disruption=end.is_disruption,
-        )
-        await self._patch_status(proxy, status)
-        if end.is_disruption and not proxy.disruption:
-            await self._record(proxy, end.reason, end.message)
-
-    async def _explain(self, proxy: ProxyPod, message: str) -> None:
-        status = proxy.manifest.get("status") or {} if proxy.manifest is not None else proxy.status
-        await self._patch_status(proxy, waiting_patch(status, message, format_time(self._clock())))
-        await self._record(proxy, "NoReservation", message)
-
-    async def _patch_status(self, proxy: ProxyPod, status: Manifest) -> None:
-        body = {"metadata": {"uid": proxy.uid, "resourceVersion": proxy.resource_version}, "status": status}
-        self._pods.learn(await self._api.patch(PODS, proxy.name, body, proxy.namespace, subresource="status"))
-
-    async def _record(self, proxy: ProxyPod, reason: str, message: str) -> None:
-        await record(
-            self._api,
-            self._clock,
-            namespace=proxy.namespace,
-            kind="Pod",
-            name=proxy.name,
-            uid=proxy.uid,
-            api_version="v1",
-            reason=reason,
-            message=message,
-            level="Warning",
-        )
+def _wanted_spec(proxy: ProxyPod | None) -> Manifest | None:
+    """Return what an unbound proxy asks of its node, without our own tie to those that reserved."""
+    if proxy is None or proxy.manifest is None:
+        return None
+    spec: Manifest = proxy.manifest["spec"]
+    return loosened(spec) if proxy.ungated_at else spec

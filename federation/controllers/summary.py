@@ -15,10 +15,14 @@ from federation.kube.api import Api, Manifest
 from federation.kube.errors import NotFound
 from federation.kube.store import Store
 from federation.model.summary import ClusterNode, Occupant, Summary
-from federation.names import SUMMARY_NAME
+from federation.names import HAS_FINALIZER, PARENT_UID, SUMMARY_NAME
 
 OCCUPANTS = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
 """Field selector of the pods that take room; with it the API server sends no others."""
+
+NOT_FEDERATED = f"!{PARENT_UID},!{HAS_FINALIZER}"
+"""Label selector of the pods that count: neither delegates nor proxies. They are most of the news in a busy federation,
+and each of their changes would be sent, parsed and passed over."""
 
 _PAUSE = timedelta(seconds=1)
 

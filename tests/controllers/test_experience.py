@@ -7,7 +7,8 @@ import pytest
 
 from federation import names
 from federation.controllers.connection import Connection
-from federation.controllers.experience import Experience, Ledger
+from federation.controllers.experience import Experience
+from federation.controllers.ledger import Ledger
 from federation.decisions.asking import PROBES, WINDOW_START
 from federation.kube.api import Api
 from federation.kube.store import Store
