@@ -103,13 +103,13 @@ def _allocate(manifest: Manifest) -> None:
 def _validate(manifest: Manifest) -> list[FieldError]:
     spec = manifest["spec"]
     errors: list[FieldError] = []
-    if spec["type"] not in _TYPES:
-        errors.append(unsupported("spec.type", spec["type"], _TYPES))
     if spec["type"] == "ExternalName":
         if not spec.get("externalName"):
             errors.append(required("spec.externalName"))
     elif not spec.get("ports") and spec.get("clusterIP") != "None":
         errors.append(required("spec.ports"))
+    if spec["type"] not in _TYPES:
+        errors.append(unsupported("spec.type", spec["type"], _TYPES))
     for key in spec.get("selector") or {}:
         errors += [wrong("spec.selector", key, detail) for detail in qualified_name(key)]
     return errors + _validate_ports(spec.get("ports") or [])
