@@ -35,7 +35,7 @@ class Process:
         self._launcher = launcher
         self.pid = pid
         self.terminal = terminal  # the descriptor of its terminal's other end, for the caller to close
-        self._pidfd = os.pidfd_open(pid) if _exists(pid) else -1
+        self._pidfd = _open(pid)
         self._exit_code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._launcher_fd = os.pidfd_open(launcher.pid)
         asyncio.get_running_loop().add_reader(self._launcher_fd, self._reap)
@@ -164,5 +164,9 @@ def _in_memory(order: Order) -> int:
     return descriptor
 
 
-def _exists(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
+def _open(pid: int) -> int:
+    """Return a pidfd, or -1 where the process has ended already: looking first would leave a moment between."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return -1
