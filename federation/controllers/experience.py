@@ -35,6 +35,7 @@ class _Lore:
 
     window: Window = field(default_factory=Window)
     answer_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_ANSWERS_KEPT))
+    patience_seconds: float = asking.PATIENCE_SECONDS_MIN  # follows from answer_seconds, at each answer
     unanswered: dict[str, datetime] = field(default_factory=dict)  # pod uid -> when it was asked
     candidates: dict[str, dict[str, Rank]] = field(default_factory=dict)  # shape -> unreserved ones, by pod uid
     refused: dict[str, set[str]] = field(default_factory=dict)  # shape -> pod uids
@@ -151,6 +152,7 @@ class Experience:
         asked_at = lore.unanswered.pop(uid, None)
         if asked_at is not None:
             lore.answer_seconds.append((self._clock() - asked_at).total_seconds())
+            lore.patience_seconds = asking.patience_seconds(lore.answer_seconds)
             lore.window = lore.window.grown()
         if asked_at is not None or uid in lore.refused.get(shape, ()):
             lore.refusals.pop(shape, None)
@@ -181,7 +183,7 @@ class Experience:
             is_probed=shape in lore.rejected or len(lore.candidates.get(shape, ())) >= PROBES,
             is_surplus=is_refused and self._is_surplus(lore, shape, proxy.uid),
             asked_at=lore.unanswered.get(proxy.uid),
-            patience_seconds=asking.patience_seconds(lore.answer_seconds),
+            patience_seconds=lore.patience_seconds,
             was_asked=name in self._asked.get(proxy.uid, {name}),
             remark=f"no room for pods like it: {refusal.message}" if refusal and is_refused else "",
         )

@@ -10,7 +10,7 @@ from federation.controllers.experience import Experience
 from federation.controllers.outlook import Outlook
 from federation.controllers.proxy_writes import ProxyWrites
 from federation.decisions import intents, placement
-from federation.decisions.admission import loosened
+from federation.decisions.admission import untied_spec
 from federation.decisions.asking import shape
 from federation.decisions.bound import NO_ROOM_AFTER
 from federation.decisions.eligibility import obstacle
@@ -71,7 +71,7 @@ class Placement:
             self._learn(proxy)
         found = {target.node_name: self._outlook.connection(target) for target in targets}
         connections = {node: connection for node, connection in found.items() if connection is not None}
-        spec = _wanted_spec(proxy)
+        spec = untied_spec(proxy) if proxy is not None else None
         views = tuple(
             self._outlook.seen(self._view(key, proxy, spec, connections[target.node_name]), target)
             if target.node_name in connections
@@ -122,11 +122,3 @@ class Placement:
             is_free = not (view.obstacle or view.trouble or view.chaperons or view.node_name in asked)
             if is_free and not (view.odds.is_open and not view.odds.is_refused):
                 self._experience.stands_in_line(proxy, view.node_name)
-
-
-def _wanted_spec(proxy: ProxyPod | None) -> Manifest | None:
-    """Return what an unbound proxy asks of its node, without our own tie to those that reserved."""
-    if proxy is None or proxy.manifest is None:
-        return None
-    spec: Manifest = proxy.manifest["spec"]
-    return loosened(spec) if proxy.ungated_at else spec

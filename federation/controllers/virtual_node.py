@@ -17,7 +17,7 @@ from loguru import logger
 from federation.clock import Clock
 from federation.controllers.connection import Connection
 from federation.decisions import virtual_node as decide
-from federation.decisions.admission import loosened
+from federation.decisions.admission import untied_spec
 from federation.decisions.capacity import committed
 from federation.decisions.ending import Stage
 from federation.decisions.spread import spread_labels
@@ -170,7 +170,7 @@ class VirtualNodes:
         for label in self._pods.values_of("spread"):
             alike = self._pods.by("spread", label)
             proxies.append(next((proxy for proxy in alike if proxy.manifest is not None), alike[0]))
-        return spread_labels(node, target.serves, proxies, _submitted_spec)
+        return spread_labels(node, target.serves, proxies, untied_spec)
 
     async def _make(self, manifest: Manifest) -> VirtualNode | None:
         name = manifest["metadata"]["name"]
@@ -213,13 +213,6 @@ class VirtualNodes:
             await self._api.delete(NODES, node.name, uid=node.uid)
             logger.info("virtual node of a target that is gone deleted", node=node.name)
         return None
-
-
-def _submitted_spec(proxy: ProxyPod) -> Manifest | None:
-    if proxy.manifest is None:
-        return None
-    spec: Manifest = proxy.manifest["spec"]
-    return loosened(spec) if proxy.ungated_at else spec
 
 
 def _excluding(regexp: str) -> Callable[[str], bool]:

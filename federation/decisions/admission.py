@@ -14,6 +14,7 @@ from federation import names
 from federation.decisions.asking import wanted_asking
 from federation.decisions.eligibility import REQUIRED
 from federation.decisions.spread import over_virtual_nodes
+from federation.model.pod import ProxyPod
 
 Manifest = dict[str, Any]
 
@@ -182,6 +183,14 @@ def loosened(spec: Manifest) -> Manifest:
     elif required:
         del affinity["nodeAffinity"][REQUIRED]
     return spec | {"affinity": affinity}
+
+
+def untied_spec(proxy: ProxyPod) -> Manifest | None:
+    """Return what an unbound proxy asks of its node, without our tie; None for a bound one, whose spec is not kept."""
+    if proxy.manifest is None:
+        return None
+    spec: Manifest = proxy.manifest["spec"]
+    return loosened(spec) if proxy.ungated_at else spec
 
 
 def _narrowed(spec: Manifest, alternatives: list[Manifest]) -> Manifest:

@@ -14,9 +14,8 @@ from federation.kube.resources import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NODE
 from lab.construction import Cluster, Construction
 from lab.engines.engine import kube_directory, kwok_program
 from lab.parts.manifests import cluster_role_binding, create
-from lab.parts.nodes import is_ready
+from lab.parts.nodes import until_ready
 from lab.plan import LabPlan, Platform
-from lab.waiting import until_object
 
 KWOK_USER = "isthmus-lab-kwok"
 STAGES = Path(__file__).resolve().with_name("stages.yaml")
@@ -54,15 +53,7 @@ async def start_fake_nodes(lab: Construction, cluster: Cluster) -> None:
     process = lab.start("fake-kubelet", command, cluster=cluster.name, env=env)
     nodes = cluster.plan.nodes()
     await _create_nodes(cluster.api, nodes)
-    await until_object(
-        cluster.api,
-        NODES,
-        lambda node: node["metadata"]["name"] in nodes and is_ready(node),
-        count=len(nodes),
-        relies_on=[process],
-        what=f"{cluster.name}: {len(nodes)} fake nodes Ready",
-        seconds=READY_SECONDS,
-    )
+    await until_ready(cluster, process, "fake nodes", seconds=READY_SECONDS)
 
 
 async def _create_nodes(api: Api, nodes: dict[str, Platform]) -> None:

@@ -12,6 +12,7 @@ from federation.kube.resources import NODES
 from lab.construction import Cluster, Construction, lab_program
 from lab.identities import KUBELET_USER
 from lab.pki import write_private
+from lab.processes import Process
 from lab.waiting import Manifest, until_object
 
 CONTAINERS_CONF = Path(__file__).resolve().with_name("containers.conf")
@@ -23,15 +24,20 @@ async def start_nodes(lab: Construction, cluster: Cluster) -> None:
     """Start the kubelet and return when all the cluster's nodes are Ready."""
     config = write_private(cluster.directory / "kubelet.json", json.dumps(_configuration(lab, cluster)).encode())
     process = lab.start("kubelet", lab_program("kubelet", config), cluster=cluster.name)
+    await until_ready(cluster, process, "nodes")
+
+
+async def until_ready(cluster: Cluster, kubelet: Process, what: str, *, seconds: float = READY_SECONDS) -> None:
+    """Return when all nodes of the plan are Ready, or raise when the program that keeps them has ended."""
     nodes = cluster.plan.nodes()
     await until_object(
         cluster.api,
         NODES,
         lambda node: node["metadata"]["name"] in nodes and is_ready(node),
         count=len(nodes),
-        relies_on=[process],
-        what=f"{cluster.name}: {len(nodes)} nodes Ready",
-        seconds=READY_SECONDS,
+        relies_on=[kubelet],
+        what=f"{cluster.name}: {len(nodes)} {what} Ready",
+        seconds=seconds,
     )
 
 
