@@ -7,6 +7,7 @@ be lost at any time; nothing that must hold depends on it.
 """
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from federation.model.quantity import Amounts
 from federation.model.scheduling import SchedulingNode
 
 _ANSWERS_KEPT = 50  # enough for a p90, few enough to follow the load
+_LOOK_AGAIN_SECONDS = 1.0
 Rank = tuple[int, datetime, str]
 _UNKNOWN_AGE = datetime.max.replace(tzinfo=UTC)
 
@@ -73,12 +75,11 @@ class Experience:
         connection.chaperons.subscribe(lambda _, old, new: self._on_chaperon(node, old, new))
 
     def on_node(self, node_name: str, old: SchedulingNode | None, new: SchedulingNode | None) -> None:
-        """Forget refusals where room was added."""
+        """Believe no refusal any more where room was added."""
         if old is None or new is None or not _has_grown(old.allocatable, new.allocatable):
             return
         lore = self._of(node_name)
-        lore.refusals.clear()
-        lore.rejected.clear()
+        lore.refusals = {shape: refusal.over(self._clock()) for shape, refusal in lore.refusals.items()}
         self.queue.add(node_name)
 
     def asked(self, proxy: ProxyPod, node_name: str) -> None:
@@ -164,6 +165,7 @@ class Experience:
             lore.window = lore.window.halved(self._clock())
         if shape:
             lore.refused.setdefault(shape, set()).add(uid)
+            lore.rejected.discard(shape)  # its API server takes them
             lore.refusals[shape] = Refusal.after(lore.refusals.get(shape), message, self._clock())
 
     # -- what follows from it ----------------------------------------------------------------------------------------
@@ -180,7 +182,7 @@ class Experience:
             weight=connection.target.weight,
             is_open=len(lore.unanswered) < lore.window.size,
             is_refused=is_refused,
-            is_probed=shape in lore.rejected or len(lore.candidates.get(shape, ())) >= PROBES,
+            is_probed=_may_ask(lore, shape, now) <= 0,
             is_surplus=is_refused and self._is_surplus(lore, shape, proxy.uid),
             asked_at=lore.unanswered.get(proxy.uid),
             patience_seconds=lore.patience_seconds,
@@ -206,8 +208,9 @@ class Experience:
         """Let those at the head of a target's lines ask, as many as it may bear; returns when a back-off ends."""
         lore, now = self._of(node_name), self._clock()
         free = lore.window.size - len(lore.unanswered)
+        may_ask = {shape: _may_ask(lore, shape, now) for shape in lore.lines}
         for _ in range(max(free, 0)):
-            heads = [(line[0], shape) for shape, line in lore.lines.items() if line and self._may_ask(lore, shape, now)]
+            heads = [(line[0], shape) for shape, line in lore.lines.items() if may_ask[shape] > 0]
             if not heads:
                 break
             (_, key), shape = min(heads)
@@ -216,19 +219,29 @@ class Experience:
                 del lore.lines[shape]
             if key in lore.in_line:
                 lore.in_line.discard(key)
+                may_ask[shape] -= 1
                 self.wake(key)
-        ends = [lore.refusals[s].until for s in lore.lines if s in lore.refusals and lore.refusals[s].until > now]
-        return (min(ends) - now).total_seconds() if ends else None
-
-    def _may_ask(self, lore: _Lore, shape: str, now: datetime) -> bool:
-        refusal = lore.refusals.get(shape)
-        if refusal is None or now >= refusal.until:
-            lore.rejected.discard(shape)
-            return True
-        return shape not in lore.rejected and len(lore.candidates.get(shape, ())) < PROBES
+        pauses = [_pause_seconds(lore.refusals[shape], now) for shape in lore.lines if shape in lore.refusals]
+        return min(pauses, default=None)
 
     def _of(self, node_name: str) -> _Lore:
         return self._lore.setdefault(node_name, _Lore())
+
+
+def _may_ask(lore: _Lore, shape: str, now: datetime) -> float:
+    """How many more pods of a shape may ask: four probes while its refusal is believed, one more to see if it holds."""
+    refusal = lore.refusals.get(shape)
+    if refusal is None:
+        return math.inf
+    is_believed = now < refusal.until
+    if is_believed and shape in lore.rejected:
+        return 0
+    return PROBES + (not is_believed) - len(lore.candidates.get(shape, ()))
+
+
+def _pause_seconds(refusal: Refusal, now: datetime) -> float:
+    """When to look at a line again: as the back-off ends, and after that in case that whoever was woken did not ask."""
+    return (refusal.until - now).total_seconds() if now < refusal.until else _LOOK_AGAIN_SECONDS
 
 
 def _drop(lore: _Lore, shape: str, uid: str) -> None:

@@ -120,5 +120,5 @@ class Placement:
         asked = {ask.node_name for ask in asks}
         for view in views:
             is_free = not (view.obstacle or view.trouble or view.chaperons or view.node_name in asked)
-            if is_free and not (view.odds.is_open and not view.odds.is_refused):
+            if is_free and (not view.odds.is_open or view.odds.is_refused or view.odds.is_probed):
                 self._experience.stands_in_line(proxy, view.node_name)

@@ -32,8 +32,9 @@ class Odds:
     """What is known of one target, for one pod.
 
     `room` is the share of the target that would be left of the scarcest resource, negative where the pod does not
-    fit, None where nothing is known. `is_refused`: a pod of this shape was refused there lately; `is_probed`: and
-    enough others wait there to notice room. `is_surplus`: this pod's own refused candidate is not one of these.
+    fit, None where nothing is known. `is_refused`: a pod of this shape was refused there lately; `is_probed`: it was
+    refused, lately or not, and enough others wait there to notice room. `is_surplus`: this pod's own refused candidate
+    is not one of these.
     `asked_at` is when its unanswered question was put. `was_asked` is False only if it surely never was.
     """
 
@@ -98,7 +99,7 @@ def questions(asking: Asking, tiebreak: str, choices: Sequence[Choice], now: dat
 
 
 def _is_shunned(odds: Odds, asking: Asking) -> bool:
-    return odds.is_refused and (odds.is_probed or asking is Asking.ONE)
+    return odds.is_probed or (odds.is_refused and asking is Asking.ONE)
 
 
 def _likelihood(choice: Choice, tiebreak: str) -> tuple[bool, bool, float, str]:
@@ -156,6 +157,10 @@ class Refusal:
         count = before.count + 1 if before else 1
         seconds = min(_BACKOFF_SECONDS_MIN * 2 ** min(count - 1, 10), _BACKOFF_SECONDS_MAX)
         return cls(count, now + timedelta(seconds=seconds), message)
+
+    def over(self, now: datetime) -> "Refusal":
+        """Return the memory with its back-off ended: what is refused again counts from the start."""
+        return Refusal(0, min(self.until, now), self.message)
 
 
 def patience_seconds(answer_seconds: Sequence[float]) -> float:

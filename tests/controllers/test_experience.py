@@ -174,15 +174,37 @@ async def test_F2_a_probe_that_reserves_lets_the_others_in(site: Site) -> None:
     assert not site.odds(waiting).is_refused
 
 
-async def test_F2_more_room_in_the_summary_forgets_refusals(site: Site) -> None:
+async def test_F2_after_the_back_off_one_more_sees_whether_it_still_holds(site: Site) -> None:
+    probes = [site.submit(f"p{number}") for number in range(PROBES)]
+    waiting = [site.submit(f"w{number}") for number in range(3)]
+    for proxy in probes:
+        site.experience.asked(proxy, site.node_name)
+        site.chaperon(proxy, refusal="no")
+    for proxy in waiting:
+        site.experience.stands_in_line(proxy, site.node_name)
+    site.now += timedelta(seconds=5)
+    assert not site.odds(waiting[0]).is_probed
+    assert await site.serve() == pytest.approx(1.0), "whoever is woken may have gone elsewhere"
+    assert site.woken == ["w0"]
+    site.experience.asked(waiting[0], site.node_name)
+    assert site.odds(waiting[1]).is_probed
+    site.chaperon(waiting[0], refusal="no")
+    assert await site.serve() == pytest.approx(10.0), "refused again: twice as long"
+    assert site.woken == ["w0"]
+    assert site.odds(waiting[0]).is_surplus
+
+
+async def test_F2_more_room_in_the_summary_lets_one_more_try_at_once(site: Site) -> None:
     proxy = site.submit("first")
     site.experience.rejected(proxy, site.node_name, "exceeded quota")
     assert site.odds(proxy).is_refused
     smaller = SchedulingNode("node", {}, (), False, {"cpu": 500, "pods": 100})
     site.experience.on_node(site.node_name, NODE, smaller)
     assert site.odds(proxy).is_refused, "less room is no news"
+    assert site.odds(proxy).is_probed
     site.experience.on_node(site.node_name, smaller, NODE)
     assert not site.odds(proxy).is_refused
+    assert not site.odds(proxy).is_probed
 
 
 async def test_room_counts_what_is_bound_and_what_is_in_flight_once_each(site: Site) -> None:

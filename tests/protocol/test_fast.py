@@ -140,8 +140,9 @@ async def test_F2_a_refused_shape_keeps_four_probes_and_all_run_when_one_reserve
         async with asyncio.timeout(30):
             while len(seen.all()) != 4:  # noqa: ASYNC110  # several stores at once
                 await asyncio.sleep(0.1)
-        await asyncio.sleep(2)
-        assert len(seen.all()) == 4
+        for _ in range(8):
+            await asyncio.sleep(1)
+            assert len(seen.all()) in {4, 5}, "after a back-off, one more sees whether the refusal holds"
     labels = {"metadata": {"labels": selector}}
     await federation.lab.api("arm-lab").patch(NODES, node, labels)
     for name in submitted:
