@@ -12,13 +12,13 @@ An engine that cannot run here is left out with one line at the end; with ISTHMU
 """
 
 import os
-import re
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
+from xdist.remote import Producer
 
 from federation.kube.errors import NotFound
 from federation.kube.resources import NAMESPACES, SERVICE_ACCOUNTS
@@ -27,8 +27,7 @@ from lab.parts.federation import add_targets
 from lab.plan import DEFAULT_CLUSTERS, Component, EngineName, LabPlan, parse_clusters
 from lab.running import RunningLab, running
 from lab.waiting import until_object
-
-ENGINE_IN_NAME = re.compile(r"\[(?:.*-)?(embedded|kube)(?:-.*)?\]$")
+from tests.workers import ENGINE_IN_NAME, ByLab
 
 
 @pytest.fixture(scope="session", params=["embedded", pytest.param("kube", marks=pytest.mark.kube)])
@@ -103,6 +102,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if os.environ.get("ISTHMUS_TEST_REQUIRE_KUBE") == "1":
             raise pytest.UsageError("ISTHMUS_TEST_REQUIRE_KUBE is set, but there is no kwok (run: make kube)")
         items[:] = [item for item in items if not item.get_closest_marker("kwok")]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByLab | None:
+    """Keep together what shares a lab, where files are kept together."""
+    return ByLab(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

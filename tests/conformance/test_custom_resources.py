@@ -25,6 +25,12 @@ SPEC = {
             "oneOf": [{"required": ["a"]}, {"required": ["b"]}],
         },
         "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        "whole": {
+            "type": "object",
+            "x-kubernetes-preserve-unknown-fields": True,
+            "x-kubernetes-map-type": "atomic",
+            "properties": {"named": {"type": "string"}},
+        },
         "list": {"type": "array", "items": {"type": "string"}, "maxItems": 2},
         "port": {"x-kubernetes-int-or-string": True},
     },
@@ -94,6 +100,17 @@ async def served(client: HttpClient, definition: str, path: str) -> None:
                 pass
         await asyncio.sleep(0.05)
     raise AssertionError("the definition was not served")
+
+
+async def test_an_atomic_object_has_one_owner_as_a_whole(client: HttpClient, things: Things) -> None:
+    """PodChaperons rely on it: to keep an owner for each field of a pod's spec costs a quarter of each write."""
+    whole = {"named": "a", "any": {"thing": 1}}
+    made = await client.create(things.path, things.thing(whole=whole))
+    assert made["spec"]["whole"] == whole
+    (owner,) = made["metadata"]["managedFields"]
+    assert owner["fieldsV1"]["f:spec"]["f:whole"] == {}
+    changed = await client.patch(f"{things.path}/t", {"spec": {"whole": {"named": "b"}}})
+    assert changed["spec"]["whole"] == {"named": "b", "any": {"thing": 1}}, "a merge patch still merges"
 
 
 async def test_defaults_pruning_and_generation(client: HttpClient, things: Things) -> None:
