@@ -175,7 +175,7 @@ class Experience:
         name, now = connection.target.node_name, self._clock()
         lore, shape = self._of(name), self._shapes.get(proxy.uid, "")
         refusal = lore.refusals.get(shape)
-        is_refused = refusal is not None and now < refusal.until
+        is_refused = refusal is not None and refusal.is_believed(now)
         others = self.taken.of(name, but=proxy.uid)
         return Odds(
             room=asking.room(node.allocatable, others, proxy.requests) if node else None,
@@ -233,7 +233,7 @@ def _may_ask(lore: _Lore, shape: str, now: datetime) -> float:
     refusal = lore.refusals.get(shape)
     if refusal is None:
         return math.inf
-    is_believed = now < refusal.until
+    is_believed = refusal.is_believed(now)
     if is_believed and shape in lore.rejected:
         return 0
     return PROBES + (not is_believed) - len(lore.candidates.get(shape, ()))
@@ -241,7 +241,7 @@ def _may_ask(lore: _Lore, shape: str, now: datetime) -> float:
 
 def _pause_seconds(refusal: Refusal, now: datetime) -> float:
     """When to look at a line again: as the back-off ends, and after that in case that whoever was woken did not ask."""
-    return (refusal.until - now).total_seconds() if now < refusal.until else _LOOK_AGAIN_SECONDS
+    return (refusal.until - now).total_seconds() if refusal.is_believed(now) else _LOOK_AGAIN_SECONDS
 
 
 def _drop(lore: _Lore, shape: str, uid: str) -> None:

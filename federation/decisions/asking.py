@@ -34,8 +34,8 @@ class Odds:
     `room` is the share of the target that would be left of the scarcest resource, negative where the pod does not
     fit, None where nothing is known. `is_refused`: a pod of this shape was refused there lately; `is_probed`: it was
     refused, lately or not, and enough others wait there to notice room. `is_surplus`: this pod's own refused candidate
-    is not one of these.
-    `asked_at` is when its unanswered question was put. `was_asked` is False only if it surely never was.
+    is not one of these. `asked_at` is when its unanswered question was put. `was_asked` is False only if it surely
+    never was.
     """
 
     room: float | None = None
@@ -152,11 +152,15 @@ class Refusal:
     @classmethod
     def after(cls, before: "Refusal | None", message: str, now: datetime) -> "Refusal":
         """Return the memory after one more refusal; within a back-off further ones are the same news."""
-        if before is not None and now < before.until:
+        if before is not None and before.is_believed(now):
             return replace(before, message=message)
         count = before.count + 1 if before else 1
         seconds = min(_BACKOFF_SECONDS_MIN * 2 ** min(count - 1, 10), _BACKOFF_SECONDS_MAX)
         return cls(count, now + timedelta(seconds=seconds), message)
+
+    def is_believed(self, now: datetime) -> bool:
+        """Whether the back-off goes on."""
+        return now < self.until
 
     def over(self, now: datetime) -> "Refusal":
         """Return the memory with its back-off ended: what is refused again counts from the start."""

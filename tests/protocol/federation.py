@@ -265,7 +265,7 @@ def pod(script: str, *, name: str = "", annotations: dict[str, str] | None = Non
 
 def phase(manifest: Manifest) -> str:
     """A pod's phase."""
-    return str(manifest["status"].get("phase"))
+    return str((manifest.get("status") or {}).get("phase"))
 
 
 def condition(manifest: Manifest, kind: str) -> Manifest:

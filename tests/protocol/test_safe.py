@@ -14,7 +14,7 @@ from federation.kube.resources import NODES, PODS
 from federation.model.chaperon import parse_chaperon
 from federation.model.pod import parse_proxy
 from federation.model.target import parse_target
-from tests.protocol.federation import FOREVER, Federation, Manifest, condition, is_gone, is_marked, phase, pod
+from tests.protocol.federation import FOREVER, Federation, condition, is_gone, is_marked, phase, pod
 
 
 async def test_S1_a_delegate_that_the_kubelet_rejects_is_made_again(
@@ -33,13 +33,9 @@ async def test_S1_a_delegate_that_the_kubelet_rejects_is_made_again(
     await federation.allow("arm-lab", "asked")
     await federation.until_pod("asked", lambda p: p and p["metadata"]["uid"] != first["metadata"]["uid"], "arm-lab")
     chaperon = await arm.get(POD_CHAPERONS, "asked", federation.namespace)
-    assert (chaperon.get("status") or {}).get("phase") != "Failed", "a rejection is no end"
+    assert phase(chaperon) != "Failed", "a rejection is no end"
     await arm.delete(PODS, filler, federation.namespace)
-
-    def runs(chaperon: Manifest | None) -> bool:
-        return bool(chaperon and (chaperon.get("status") or {}).get("phase") == "Running")
-
-    await federation.chaperon("arm-lab", "asked", runs, seconds=40)
+    await federation.chaperon("arm-lab", "asked", lambda c: c and phase(c) == "Running", seconds=40)
 
 
 async def test_S1_a_candidate_that_vanished_before_it_was_bound_is_made_again(federation: Federation) -> None:
