@@ -34,25 +34,33 @@ class Reader:
         *,
         namespace: str = "",
         label_selector: str = "",
+        field_selector: str = "",
         is_metadata_only: bool = False,
     ) -> tuple[T, ...]:
         """Return what `parse` makes of each object, without the Nones. A list that expires midway is begun again."""
+        selectors = (label_selector, field_selector)
         try:
-            return await self._once(resource, parse, namespace, label_selector, is_metadata_only)
+            return await self._once(resource, parse, namespace, selectors, is_metadata_only)
         except Gone:
-            return await self._once(resource, parse, namespace, label_selector, is_metadata_only)
+            return await self._once(resource, parse, namespace, selectors, is_metadata_only)
 
     async def _once(
         self,
         resource: Resource,
         parse: Callable[[dict[str, Any]], T | None],
         namespace: str,
-        label_selector: str,
+        selectors: tuple[str, str],
         is_metadata_only: bool,
     ) -> tuple[T, ...]:
         found: list[T] = []
         read = 0
-        pages = self.api.pages(resource, namespace, label_selector=label_selector, is_metadata_only=is_metadata_only)
+        pages = self.api.pages(
+            resource,
+            namespace,
+            label_selector=selectors[0],
+            field_selector=selectors[1],
+            is_metadata_only=is_metadata_only,
+        )
         async for page in pages:
             read += len(page.items)
             self.report(f"{self.name}: {read} {resource.plural}")

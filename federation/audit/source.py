@@ -1,4 +1,4 @@
-"""Reads the source: its pods, Targets, virtual nodes and their Leases."""
+"""Reads the source: its pods, Targets, virtual nodes and their Leases, and its record of lost targets."""
 
 import contextlib
 from typing import Any
@@ -8,7 +8,7 @@ from federation.audit.collecting import Reader
 from federation.kinds import CLUSTER_SUMMARIES, CLUSTER_TARGETS, TARGETS
 from federation.kube.api import Api
 from federation.kube.errors import NotFound
-from federation.kube.resources import INGRESSES, LEASES, NAMESPACES, NODES, PODS, SERVICES
+from federation.kube.resources import CONFIG_MAPS, INGRESSES, LEASES, NAMESPACES, NODES, PODS, SERVICES
 from federation.model.audit import MarkedPod, SeenLease, SeenNode, SeenOriginal, SeenSource
 from federation.model.audit_parsing import (
     parse_marked_pod,
@@ -17,6 +17,7 @@ from federation.model.audit_parsing import (
     parse_seen_original,
     parse_seen_proxy,
 )
+from federation.model.left_behind import CONFIG_MAP, LeftBehind, parse_left_behind
 from federation.model.pod import ProxyPod
 from federation.model.target import parse_target
 
@@ -47,6 +48,7 @@ async def read_source(reader: Reader, namespace: str, own_name: str) -> SeenSour
         targets=targets,
         nodes=nodes,
         leases=leases,
+        left_behind=await _left_behind(reader, namespace),
     )
 
 
@@ -56,6 +58,12 @@ async def _originals(reader: Reader, namespace: str) -> tuple[SeenOriginal, ...]
         with contextlib.suppress(NotFound):  # a cluster without such a kind has none to follow
             found += await reader.collect(resource, parse_seen_original, namespace=namespace, is_metadata_only=True)
     return found
+
+
+async def _left_behind(reader: Reader, namespace: str) -> tuple[LeftBehind, ...]:
+    """Return what is on record of lost targets, in whatever namespace the agent runs."""
+    records = await reader.collect(CONFIG_MAPS, parse_left_behind, field_selector=f"metadata.name={CONFIG_MAP}")
+    return tuple(entry for record in records for entry in record if not namespace or entry.namespace in ("", namespace))
 
 
 async def cluster_name(api: Api) -> str:

@@ -59,7 +59,9 @@ class Outlook:
         away_since = self._away_since(target, connection)
         chaperons = len(connection.chaperons) if connection is not None else 0
         recorded = self.is_recorded(target)
-        return Remains(target.deleted_at, away_since, proxies, chaperons, has_node, recorded)
+        return Remains(
+            target.deleted_at, away_since, proxies, chaperons, has_node, recorded, was_met=bool(target.cluster_id)
+        )
 
     def _away_since(self, target: Target, connection: Connection | None) -> datetime | None:
         """Return since when we know that a target cannot be reached: an agent that starts waits as long again."""

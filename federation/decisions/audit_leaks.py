@@ -1,10 +1,13 @@
-"""What is left where nobody will remember it: copies, virtual nodes, Leases, finalizers, labels."""
+"""What is left where nobody will remember it: copies, virtual nodes, Leases, finalizers, labels, lost targets."""
 
 from collections.abc import Iterator, Mapping
 
 from federation import names
 from federation.model.audit import Finding, Observed, SeenCluster, SeenCopy, SeenOriginal, Severity
+from federation.model.left_behind import CONFIG_MAP, LeftBehind
 from federation.model.pod import ProxyPod
+
+_PODS_SHOWN = 3
 
 
 def leaks(seen: Observed) -> Iterator[Finding]:
@@ -18,6 +21,8 @@ def leaks(seen: Observed) -> Iterator[Finding]:
     yield from _virtual_nodes(seen)
     yield from _leases(seen)
     yield from _finalizers(seen)
+    for entry in seen.source.left_behind:
+        yield _left_behind(entry)
 
 
 def _owned_copies(cluster: SeenCluster, ours: frozenset[str]) -> Iterator[Finding]:
@@ -133,3 +138,18 @@ def _unknown(cluster: str, proxy: ProxyPod, finalizers: str) -> Finding:
     where = (cluster, "Pod", proxy.namespace, proxy.name, proxy.uid)
     severity = Severity.LEAK if is_due else Severity.WARNING
     return Finding("finalizer-of-unknown-target", severity, *where, message, "remove the finalizer")
+
+
+def _left_behind(entry: LeftBehind) -> Finding:
+    """Its agent clears it up where a Target leads to that cluster, so what stays on record can be reached by nobody."""
+    kind = "Target" if entry.namespace else "ClusterTarget"
+    cluster = entry.cluster_id or "a cluster that did not tell its id"
+    shown = ", ".join(entry.pods[:_PODS_SHOWN]) + (", ..." if entry.pod_count > _PODS_SHOWN else "")
+    held = f"{entry.pod_count} pods may have left something there ({shown})" if entry.pod_count else "without a pod"
+    message = f"it was given up at {entry.since} while it could not be reached: {held}"
+    fix = (
+        "create a Target to that cluster again, and the agent clears up; if it is gone for good, delete the entry "
+        f"{entry.key} of the ConfigMap {CONFIG_MAP}"
+    )
+    severity = Severity.LEAK if entry.pod_count else Severity.WARNING
+    return Finding("left-behind", severity, cluster, kind, entry.namespace, entry.name, "", message, fix)

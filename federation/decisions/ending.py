@@ -1,7 +1,7 @@
 """How a Target ends (rule M7): proxies and chaperons first, then Node, Secret and the Target itself.
 
 One step at a time, each from what is there now. A target that stays away is not waited for for ever: what it may still
-hold is put on record, and everything here goes on as if it were gone.
+hold is put on record, and everything here goes on as if it were gone. One that was never reached holds nothing.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,8 @@ class Remains:
     """What is left of a Target that is being deleted.
 
     `away_since` is since when it cannot be reached, None while it can. `proxies` carry its finalizer; `chaperons` are
-    there, as far as is known. `is_recorded`: what may stay behind in the target is on record.
+    there, as far as is known. `is_recorded`: what may stay behind in the target is on record. `was_met`: the id of
+    its cluster is on record, without which nothing is written there.
     """
 
     deleted_at: datetime
@@ -44,6 +45,7 @@ class Remains:
     chaperons: int
     has_node: bool
     is_recorded: bool
+    was_met: bool
 
 
 def lost_in_seconds(remains: Remains, now: datetime, lost_after: timedelta) -> float | None:
@@ -55,6 +57,9 @@ def lost_in_seconds(remains: Remains, now: datetime, lost_after: timedelta) -> f
 
 def next_step(remains: Remains, now: datetime, lost_after: timedelta) -> Step:
     """Return what to do next."""
+    last = Step.REMOVE_NODE if remains.has_node else Step.RELEASE
+    if not (remains.was_met or remains.proxies or remains.chaperons):
+        return last
     wait = lost_in_seconds(remains, now, lost_after)
     if wait is not None and wait > 0:
         return Step.WAIT
@@ -62,4 +67,4 @@ def next_step(remains: Remains, now: datetime, lost_after: timedelta) -> Step:
         return Step.RECORD
     if remains.proxies or (wait is None and remains.chaperons):
         return Step.WAIT
-    return Step.REMOVE_NODE if remains.has_node else Step.RELEASE
+    return last

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from federation.model.chaperon import Chaperon
+from federation.model.left_behind import LeftBehind
 from federation.model.pod import ProxyPod
 from federation.model.target import Target
 
@@ -147,7 +148,10 @@ class SeenCluster:
 
 @dataclass(frozen=True, slots=True)
 class SeenSource:
-    """The source. `pod_uids` are those of all its pods, `own_name` what its agent calls it (empty: not known)."""
+    """The source. `pod_uids` are those of all its pods, `own_name` what its agent calls it (empty: not known).
+
+    `left_behind` is what its agent has on record of targets that it gave up.
+    """
 
     id: str
     own_name: str
@@ -158,6 +162,7 @@ class SeenSource:
     targets: tuple[Target, ...] = ()
     nodes: tuple[SeenNode, ...] = ()
     leases: tuple[SeenLease, ...] = ()
+    left_behind: tuple[LeftBehind, ...] = ()
 
     @property
     def name(self) -> str:

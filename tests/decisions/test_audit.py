@@ -8,6 +8,7 @@ import pytest
 from federation import names
 from federation.decisions.audit import findings, in_order, is_sound, persisting
 from federation.model.audit import MarkedPod, Observed, SeenLease, SeenNode, SeenOriginal, Severity
+from federation.model.left_behind import LeftBehind
 from tests.decisions.federations import (
     ARM,
     MADE,
@@ -121,7 +122,13 @@ SEEDED: list[tuple[str, Severity, str, Spoil]] = [
     ("another-cluster", V, "arm", lambda s: in_cluster(s, "arm", targets=(replace(ARM, status={"clusterID": "old"}),))),
     ("finalizer-on-ordinary-pod", L, "ordinary", marked(ARM.finalizer)),
     ("label-without-election", W, "ordinary", marked()),
+    ("left-behind", L, "lost", lambda s: in_source(s, left_behind=(lost("ci/a", "ci/b", "ci/c", "ci/d"),))),
+    ("left-behind", W, "lost", lambda s: in_source(s, left_behind=(lost(),))),
 ]
+
+
+def lost(*pods: str, cluster_id: str = "lost-id") -> LeftBehind:
+    return LeftBehind("ci", "lost", "ci-lost", cluster_id, "2026-11-23T12:00:00Z", len(pods), pods)
 
 
 def service(*finalizers: str) -> SeenOriginal:
@@ -144,6 +151,14 @@ def test_a_seeded_fault_is_found(rule: str, severity: Severity, name: str, spoil
     assert [(one.severity, one.name) for one in found] == [(severity, name)]
     assert found[0].message
     assert found[0].fix
+
+
+def test_each_cluster_that_was_lost_is_told_with_what_to_do() -> None:
+    both = (lost("ci/a", "ci/b", "ci/c", "ci/d"), lost("ci/e", cluster_id=""))
+    one, other = in_order(findings(in_source(sound(), left_behind=both)))
+    assert (one.cluster, other.cluster) == ("a cluster that did not tell its id", "lost-id")
+    assert "4 pods may have left something there (ci/a, ci/b, ci/c, ...)" in other.message
+    assert "delete the entry ci-lost.lost-id of the ConfigMap isthmus-left-behind" in other.fix
 
 
 GOING = chaperon("job", "windows", terminating=True)

@@ -14,8 +14,9 @@ from federation.model.left_behind import LeftBehind, parse_left_behind
 from tests.decisions.pods import NOW, chaperon, finalizers, proxy, target
 
 BOTH = finalizers("a", "b")
-DONE = Remains(NOW, None, 0, 0, has_node=False, is_recorded=False)
+DONE = Remains(NOW, None, 0, 0, has_node=False, is_recorded=False, was_met=True)
 AWAY = replace(DONE, away_since=NOW - timedelta(hours=1))
+NEVER_MET = replace(AWAY, was_met=False)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,11 @@ AWAY = replace(DONE, away_since=NOW - timedelta(hours=1))
         (replace(AWAY, chaperons=3, has_node=True, is_recorded=True), 120, Step.REMOVE_NODE),
         (replace(AWAY, chaperons=3, is_recorded=True), 120, Step.RELEASE),
         (replace(AWAY, away_since=NOW + timedelta(seconds=60)), 120, Step.WAIT),
+        (AWAY, 0, Step.WAIT),
+        (replace(NEVER_MET, has_node=True), 0, Step.REMOVE_NODE),
+        (NEVER_MET, 0, Step.RELEASE),
+        (replace(NEVER_MET, proxies=1), 0, Step.WAIT),
+        (replace(NEVER_MET, chaperons=1), 0, Step.WAIT),
     ],
 )
 def test_M7_one_step_at_a_time(remains: Remains, after_seconds: float, step: Step) -> None:

@@ -148,6 +148,8 @@ async def test_a_target_says_what_is_wrong_with_it(federation: Federation) -> No
     assert condition(good, "Ready")["status"] == "True"
     assert good["status"]["virtualNodeName"] == federation.node("arm-lab")
     await federation.home.delete(TARGETS, "bad", federation.namespace)
+    # Nothing can be there, so nothing is waited for (rule M7).
+    await federation.until(federation.home, TARGETS, "bad", is_gone, seconds=15)
 
 
 async def test_targets_come_change_and_go_at_run_time(federation: Federation) -> None:

@@ -9,6 +9,7 @@ from federation.kinds import POD_CHAPERONS, TARGETS
 from federation.kube.resources import JOBS, NAMESPACES, NODES, PODS, SECRETS, Resource
 from federation.kube.store import Store
 from federation.kube.watch import follow
+from tests.protocol.auditor import run_audit
 from tests.protocol.federation import INTERRUPTED, Federation, Manifest, condition, is_gone, is_marked, phase, pod
 from tests.protocol.targets import chaperons_of, left_behind, make_target, until_event, until_target
 
@@ -166,6 +167,9 @@ async def test_M7_what_a_lost_target_holds_is_on_record_and_deleted_when_it_is_b
             assert record["cluster_id"] == arm_id
             assert record["pods"] == [f"{federation.namespace}/{name}"]
             await until_event(federation, "arm-lab", "LeftBehind")
+            source = ["--kubeconfig", str(federation.lab.kubeconfig(federation.lab.source))]
+            audited = await run_audit(*source, "--namespace", federation.namespace, "--json")
+            assert ("left-behind", arm_id, "arm-lab") in audited.faults("leak")
         assert await federation.exists(PODS, "arm-lab", delegate)
         await make_target(federation, "arm-lab")
         await federation.chaperon("arm-lab", delegate, is_gone, seconds=40)
