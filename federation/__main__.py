@@ -23,6 +23,7 @@ from federation.agent import Agent
 from federation.extender import serve_extender
 from federation.kube.api import connect
 from federation.kube.errors import ApiError, BadKubeconfig
+from federation.kube.transport import use_small_tls_buffers
 from federation.settings import AgentSettings, ExtenderSettings
 
 S = TypeVar("S", bound=BaseSettings)
@@ -79,6 +80,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
+    use_small_tls_buffers()
     try:
         asyncio.run(main())
     except* (ApiError, BadKubeconfig, OSError, ValueError) as errors:

@@ -1,6 +1,7 @@
 """Client, watch and store against an API server, on either engine."""
 
 import asyncio
+import asyncio.sslproto
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from federation.kube.errors import AlreadyExists, BadKubeconfig, Conflict, Forbi
 from federation.kube.limits import Limits
 from federation.kube.resources import CONFIG_MAPS, PODS
 from federation.kube.store import Store
+from federation.kube.transport import SocketTransport, use_small_tls_buffers
 from federation.kube.watch import follow
 from lab.running import RunningLab
 
@@ -82,6 +84,22 @@ async def test_a_store_follows_what_happens(bare_lab: RunningLab, namespace: str
     assert changes == [("one", None, "1"), ("one", "1", "2"), ("two", None, "2"), ("one", "2", None)]
     assert store.by("value", "1") == []
     assert store.is_fresh
+
+
+async def test_a_tls_connection_has_a_small_buffer(bare_lab: RunningLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = asyncio.sslproto.SSLProtocol.max_size
+    monkeypatch.setattr(asyncio.sslproto.SSLProtocol, "max_size", usual)  # put back at the end
+    use_small_tls_buffers()
+    sent = bare_lab.api().transport
+    assert isinstance(sent, SocketTransport)
+    host, _, port = sent.host.removeprefix("https://").partition(":")
+    _, writer = await asyncio.open_connection(host, int(port), ssl=sent.tls)
+    try:
+        buffer = writer.transport._ssl_protocol._ssl_buffer  # type: ignore[attr-defined]
+        assert len(buffer) * 4 == usual, "Python keeps it elsewhere now: use_small_tls_buffers does nothing any more"
+    finally:
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_an_address_where_nobody_listens_is_unreachable(bare_lab: RunningLab) -> None:
