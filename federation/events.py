@@ -4,44 +4,51 @@ Best effort: an Event that cannot be written is logged and forgotten; nothing de
 """
 
 import hashlib
-from typing import Literal
+from typing import Literal, Protocol
 
 from loguru import logger
 
 from federation.clock import Clock
 from federation.kube.api import Api
 from federation.kube.errors import ApiError
-from federation.kube.resources import EVENTS
+from federation.kube.resources import EVENTS, Resource
 from federation.model.times import format_time
+
+
+class Named(Protocol):
+    """An object to speak of; one that is cluster-scoped has an empty namespace."""
+
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def uid(self) -> str: ...
 
 
 async def record(
     api: Api,
     clock: Clock,
-    *,
-    namespace: str,
-    kind: str,
-    name: str,
-    uid: str,
-    api_version: str,
+    resource: Resource,
+    about: Named,
     reason: str,
     message: str,
-    level: Literal["Normal", "Warning"] = "Normal",
+    level: Literal["Normal", "Warning"] = "Warning",
 ) -> None:
-    """Write one Event about an object (`namespace` is empty for cluster-scoped ones: their Events go to default)."""
+    """Write one Event about an object of this kind; those about cluster-scoped ones go to the namespace default."""
     now = format_time(clock())
-    digest = hashlib.sha256(f"{uid}{reason}{message}{now}".encode()).hexdigest()[:16]
-    home = namespace or "default"
+    digest = hashlib.sha256(f"{about.uid}{reason}{message}{now}".encode()).hexdigest()[:16]
+    home = about.namespace or "default"
     event = {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{name[:230]}.{digest}", "namespace": home},
+        "metadata": {"name": f"{about.name[:230]}.{digest}", "namespace": home},
         "involvedObject": {
-            "apiVersion": api_version,
-            "kind": kind,
-            "name": name,
-            "uid": uid,
-            **({"namespace": namespace} if namespace else {}),
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "name": about.name,
+            "uid": about.uid,
+            **({"namespace": about.namespace} if about.namespace else {}),
         },
         "reason": reason,
         "message": message[:1024],

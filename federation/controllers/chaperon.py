@@ -112,15 +112,4 @@ class Chaperons:
             await self._api.delete(PODS, pod.name, pod.namespace, uid=pod.uid, grace_period_seconds=0)
 
     async def _record(self, chaperon: Chaperon, reason: str, message: str) -> None:
-        await record(
-            self._api,
-            self._clock,
-            namespace=chaperon.namespace,
-            kind=names.CHAPERON_KIND,
-            name=chaperon.name,
-            uid=chaperon.uid,
-            api_version=names.API_VERSION,
-            reason=reason,
-            message=message,
-            level="Warning",
-        )
+        await record(self._api, self._clock, POD_CHAPERONS, chaperon, reason, message)

@@ -15,10 +15,10 @@ from federation.clock import Clock
 from federation.controllers.left_behind import LostTargets
 from federation.controllers.outlook import Outlook
 from federation.decisions.ending import Remains, Stage, Step, lost_in_seconds, next_step
-from federation.kinds import CLUSTER_TARGETS, POD_CHAPERONS, TARGETS
+from federation.kinds import POD_CHAPERONS, target_kind
 from federation.kube.api import Api, Manifest
 from federation.kube.errors import NotFound
-from federation.kube.resources import NAMESPACES, NODES, SECRETS, Resource
+from federation.kube.resources import NAMESPACES, NODES, SECRETS
 from federation.kube.store import Store
 from federation.model.pod import ProxyPod
 from federation.model.scheduling import SchedulingNode
@@ -104,7 +104,7 @@ class TargetEndings:
         return None
 
     async def _mark(self, target: Target, secret: str) -> None:
-        live = await self._api.get(_resource(target), target.name, target.namespace)
+        live = await self._api.get(target_kind(target.namespace), target.name, target.namespace)
         metadata = live["metadata"]
         finalizers = [name for name in metadata.get("finalizers") or [] if name != names.TARGET_FINALIZER]
         patch = {
@@ -112,7 +112,7 @@ class TargetEndings:
             "finalizers": [*finalizers, names.TARGET_FINALIZER],
             "annotations": {names.HELD_SECRET: secret or None},
         }
-        await self._api.patch(_resource(target), target.name, {"metadata": patch}, target.namespace)
+        await self._api.patch(target_kind(target.namespace), target.name, {"metadata": patch}, target.namespace)
 
     async def _hold_secret(self, target: Target) -> None:
         try:
@@ -177,10 +177,10 @@ class TargetEndings:
         if target.held_secret:
             await self._release_secret(target, target.held_secret)
         with contextlib.suppress(NotFound):
-            live = await self._api.get(_resource(target), target.name, target.namespace)
+            live = await self._api.get(target_kind(target.namespace), target.name, target.namespace)
             finalizers = [name for name in live["metadata"]["finalizers"] if name != names.TARGET_FINALIZER]
             patch = {**_held(live["metadata"]), "finalizers": finalizers}
-            await self._api.patch(_resource(target), target.name, {"metadata": patch}, target.namespace)
+            await self._api.patch(target_kind(target.namespace), target.name, {"metadata": patch}, target.namespace)
         logger.info("target ended", target=target.name, namespace=target.namespace)
 
     async def _release_secret(self, target: Target, secret: str) -> None:
@@ -192,10 +192,6 @@ class TargetEndings:
                 kept = [one for one in finalizers if one != target.secret_finalizer]
                 patch = {**_held(live["metadata"]), "finalizers": kept}
                 await self._api.patch(SECRETS, name, {"metadata": patch}, namespace)
-
-
-def _resource(target: Target) -> Resource:
-    return TARGETS if target.namespace else CLUSTER_TARGETS
 
 
 def _held(metadata: Manifest) -> Manifest:

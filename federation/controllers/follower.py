@@ -206,19 +206,7 @@ class Follower:
         if told.get(finalizer) == f"{original.uid} {message}":
             return
         told[finalizer] = f"{original.uid} {message}"
-        resource = self.rule.resource
-        await record(
-            self.world.api,
-            self.world.clock,
-            namespace=original.namespace,
-            kind=resource.kind,
-            name=original.name,
-            uid=original.uid,
-            api_version=resource.api_version,
-            reason=reason,
-            message=message,
-            level="Warning",
-        )
+        await record(self.world.api, self.world.clock, self.rule.resource, original, reason, message)
 
     def _what(self, original: Original) -> str:
         return f"{self.rule.resource.kind} {original.name}"

@@ -14,7 +14,7 @@ from federation.clock import Clock
 from federation.controllers.connection import Connection
 from federation.decisions.trust import is_accepted
 from federation.events import record
-from federation.kinds import POD_CHAPERONS
+from federation.kinds import POD_CHAPERONS, target_kind
 from federation.kube.api import Api, Manifest
 from federation.kube.errors import AlreadyExists, Forbidden, NotFound
 from federation.kube.resources import CONFIG_MAPS, PODS
@@ -65,7 +65,7 @@ class LostTargets:
         self.on_record()
         message = f"given up; {len(pods)} pods may have left something in it (ConfigMap {self._namespace}/{CONFIG_MAP})"
         logger.warning("target given up", target=target.name, namespace=target.namespace, pods=len(pods))
-        await self._say(target, "LeftBehind", message)
+        await record(self._api, self._clock, target_kind(target.namespace), target, "LeftBehind", message)
 
     async def clear(self, connection: Connection) -> float | None:
         """Delete what a lost target left in the cluster that this connection leads to; returns when to look again."""
@@ -97,7 +97,8 @@ class LostTargets:
             return _LOOK_SECONDS
         if entry.namespace or not connection.target.namespace:
             await self._write({entry.key: None})
-            await self._say(connection.target, "ClearedUp", f"nothing is left of the lost target {entry.name}")
+            target, message = connection.target, f"nothing is left of the lost target {entry.name}"
+            await record(self._api, self._clock, target_kind(target.namespace), target, "ClearedUp", message, "Normal")
         return None
 
     async def _is_used(self, chaperon: Chaperon, entry: LeftBehind) -> bool:
@@ -136,20 +137,6 @@ class LostTargets:
             await self._api.create(CONFIG_MAPS, manifest | {"data": data}, self._namespace)
         except AlreadyExists:
             await self._api.patch(CONFIG_MAPS, CONFIG_MAP, {"data": data}, self._namespace)
-
-    async def _say(self, target: Target, reason: str, message: str) -> None:
-        await record(
-            self._api,
-            self._clock,
-            namespace=target.namespace,
-            kind=target.kind,
-            name=target.name,
-            uid=target.uid,
-            api_version=names.API_VERSION,
-            reason=reason,
-            message=message,
-            level="Warning" if reason == "LeftBehind" else "Normal",
-        )
 
 
 def _leads_to(target: Target, cluster_id: str) -> bool:

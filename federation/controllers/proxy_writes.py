@@ -242,15 +242,4 @@ class ProxyWrites:
         self._pods.learn(await self._api.patch(PODS, proxy.name, body, proxy.namespace, subresource="status"))
 
     async def _record(self, proxy: ProxyPod, reason: str, message: str) -> None:
-        await record(
-            self._api,
-            self._clock,
-            namespace=proxy.namespace,
-            kind="Pod",
-            name=proxy.name,
-            uid=proxy.uid,
-            api_version="v1",
-            reason=reason,
-            message=message,
-            level="Warning",
-        )
+        await record(self._api, self._clock, PODS, proxy, reason, message)

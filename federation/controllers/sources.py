@@ -13,7 +13,6 @@ from typing import assert_never
 
 from loguru import logger
 
-from federation import names
 from federation.clock import Clock
 from federation.controllers.issuer import Issuer
 from federation.decisions import source as decide
@@ -31,7 +30,7 @@ from federation.decisions.source_status import (
     turned_bad,
 )
 from federation.events import record
-from federation.kinds import CLUSTER_SOURCES, SOURCES
+from federation.kinds import source_kind
 from federation.kube.api import Api, Manifest
 from federation.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound, StatusError
 from federation.kube.resources import CLUSTER_ROLE_BINDINGS, ROLE_BINDINGS, SECRETS, SERVICE_ACCOUNTS, Resource
@@ -177,23 +176,12 @@ class Sources:
         patch = status_patch(source, stand.rights, stand.credential, stand.term, now)
         if not patch:
             return
-        resource = SOURCES if source.namespace else CLUSTER_SOURCES
+        resource = source_kind(source.namespace)
         body = {"metadata": {"uid": source.uid}, "status": patch}
         with contextlib.suppress(NotFound):
             await self._api.patch(resource, source.name, body, source.namespace, subresource="status")
         for reason, message in turned_bad(source, patch):
-            await record(
-                self._api,
-                self._clock,
-                namespace=source.namespace,
-                kind=source.kind,
-                name=source.name,
-                uid=source.uid,
-                api_version=names.API_VERSION,
-                reason=reason,
-                message=message,
-                level="Warning",
-            )
+            await record(self._api, self._clock, resource, source, reason, message)
 
 
 def _reason_for_none(source: Source, *, is_issuing: bool) -> Finding:

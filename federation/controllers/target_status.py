@@ -11,13 +11,12 @@ from federation.clock import Clock
 from federation.controllers.outlook import Outlook
 from federation.decisions.target_status import TargetFacts, replaces_cluster, status_patch
 from federation.events import record
-from federation.kinds import CLUSTER_TARGETS, TARGETS
+from federation.kinds import target_kind
 from federation.kube.api import Api, Manifest
 from federation.kube.errors import NotFound
 from federation.kube.store import Store
 from federation.model.target import Target
 from federation.model.times import format_time
-from federation.names import API_VERSION
 
 Key = tuple[str, str]
 
@@ -67,7 +66,7 @@ class TargetStatus:
             return _COUNT_AGAIN.total_seconds() if facts.remains else None
         if replaces_cluster(target, facts):
             await self._leave_behind(target)
-        resource = TARGETS if target.namespace else CLUSTER_TARGETS
+        resource = target_kind(target.namespace)
         body = {"metadata": {"uid": target.uid}, "status": patch}
         try:
             await self._api.patch(resource, target.name, body, target.namespace, subresource="status")
@@ -98,15 +97,4 @@ class TargetStatus:
         ready: Manifest = next((c for c in patch.get("conditions") or [] if c["type"] == "Ready"), {})
         if ready.get("reason") not in _SAID_ALOUD or ready["reason"] == target.condition("Ready").get("reason"):
             return
-        await record(
-            self._api,
-            self._clock,
-            namespace=target.namespace,
-            kind=target.kind,
-            name=target.name,
-            uid=target.uid,
-            api_version=API_VERSION,
-            reason=ready["reason"],
-            message=ready["message"],
-            level="Warning",
-        )
+        await record(self._api, self._clock, target_kind(target.namespace), target, ready["reason"], ready["message"])
