@@ -7,7 +7,7 @@ from aiohttp import web
 from loguru import logger
 
 from federation.admission import registration, server
-from federation.as_source import SourceRole, SourceStores
+from federation.as_source import SourceRole, SourceStores, outside
 from federation.as_target import control_target
 from federation.certificates import issue
 from federation.clock import wall_clock
@@ -113,5 +113,6 @@ class Agent:
                 stores=self._stores,
                 cluster_name=self._settings.cluster_name or cluster_id,
                 clock=self._clock,
+                outside=await outside(self._api, self._settings, self._clock),
             )
             await source.control(group)

@@ -10,8 +10,8 @@ import orjson
 
 from federation import names
 from federation.clock import Clock
-from federation.controllers.connection import Connection
-from federation.controllers.connections import Connections
+from federation.controllers.connection import PULSE_SECONDS, Connection
+from federation.controllers.connections import OpenTarget, Service, client_for
 from federation.controllers.experience import Experience
 from federation.controllers.feedback import Feedback
 from federation.controllers.placement import Placement
@@ -56,130 +56,172 @@ class SourceStores:
         return [*self.targets.values(), *self.cluster_targets.values()]
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a source reaches and serves beyond its own API server, whose version its virtual nodes show.
+
+    `serving` returns what runs beside each connection: the virtual node, and the gateway to its pods.
+    """
+
+    kubelet_version: str
+    open_target: OpenTarget
+    serving: Callable[[VirtualNodes, Store[ProxyPod]], Service]
+
+
+async def outside(api: Api, settings: AgentSettings, clock: Clock) -> Outside:
+    """Return targets by their kubeconfigs, and a gateway on sockets."""
+    version: dict[str, str] = orjson.loads((await api.request("GET", "/version")).body)
+    authority = await client_ca(api)
+
+    async def open_target(target: Target, text: str | None) -> Api:
+        if target.is_self:
+            return await connect(settings.kubeconfig, settings.context)
+        return await client_for(text, target)
+
+    def serving(nodes: VirtualNodes, pods: Store[ProxyPod]) -> Service:
+        kubelet = VirtualKubelet(
+            api=api, nodes=nodes, pods=pods, clock=clock, address=settings.gateway_address, client_ca_pem=authority
+        )
+        return kubelet.serve
+
+    return Outside(version["gitVersion"], open_target, serving)
+
+
 class SourceRole:
-    """The controllers of a source, to be started on the replica that leads."""
+    """The controllers of a source, to be started on the replica that leads: virtual nodes, placement and feedback."""
 
     def __init__(
-        self, *, api: Api, settings: AgentSettings, stores: SourceStores, cluster_name: str, clock: Clock
+        self,
+        *,
+        api: Api,
+        settings: AgentSettings,
+        stores: SourceStores,
+        cluster_name: str,
+        clock: Clock,
+        outside: Outside,
+        pulse_seconds: float = PULSE_SECONDS,
     ) -> None:
         self._api = api
         self._settings = settings
         self._stores = stores
-        self._cluster_name = cluster_name
-        self._clock = clock
+        self._pods = proxy_store()
+        self._nodes: Store[SchedulingNode] = Store(parse_scheduling_node)
+        self._virtual_nodes = VirtualNodes(
+            api=api,
+            pods=self._pods,
+            stage=self._stage,
+            clock=clock,
+            kubelet_version=outside.kubelet_version,
+        )
+        self._waking = Waking(self._place, self._feed_back)
+        self._kept = KeptTargets(
+            api=api,
+            settings=settings,
+            cluster_name=cluster_name,
+            clock=clock,
+            targets=[stores.targets, stores.cluster_targets],
+            pods=self._pods,
+            nodes=self._nodes,
+            service=outside.serving(self._virtual_nodes, self._pods),
+            open_target=outside.open_target,
+            waking=self._waking,
+            wake_node=self._virtual_nodes.queue.add,
+            pulse_seconds=pulse_seconds,
+        )
+        self._experience = Experience(clock)
+        placement = Placement(
+            api=api,
+            cluster_name=cluster_name,
+            pods=self._pods,
+            nodes=self._nodes,
+            is_labelled=self._is_labelled,
+            targets=stores.all_targets,
+            outlook=self._kept.outlook,
+            experience=self._experience,
+            clock=clock,
+            no_room_after=timedelta(seconds=settings.no_room_seconds),
+        )
+        connections = self._kept.connections.current
+        feedback = Feedback(api=api, pods=self._pods, connections=connections)
+        renewals = Renewals(api=api, connections=connections, clock=clock)
+        self._places: Workqueue[Key] = Workqueue("placement", placement.reconcile, workers=settings.workers)
+        self._experience.wake = self._places.add
+        self._statuses: Workqueue[Key] = Workqueue("feedback", feedback.reconcile, workers=settings.workers)
+        self._renewed: Workqueue[Key] = Workqueue("renewals", renewals.reconcile)
+        self._follows = WhatFollows(
+            api=api,
+            cluster_name=cluster_name,
+            clock=clock,
+            pods=self._pods,
+            targets=self._kept_targets,
+            trouble=self._kept.outlook.trouble,
+            connections=connections,
+            is_labelled=self._is_labelled,
+            workers=settings.workers,
+        )
 
     async def control(self, group: asyncio.TaskGroup) -> None:
-        """Start the controllers of a source in `group`: connections to targets, placement and feedback of proxies."""
-        pods = proxy_store()
-        nodes: Store[SchedulingNode] = Store(parse_scheduling_node)
+        """Start the controllers in `group`; returns once they run."""
+        self._connect_targets()
+        group.create_task(self._virtual_nodes.run())
+        self._kept.start(group)
+        group.create_task(self._renewed.run())
+        group.create_task(follow(self._api, PODS, self._pods, label_selector=names.HAS_FINALIZER))
+        group.create_task(follow(self._api, NODES, self._nodes, label_selector=_NODES))
+        await self._read_first()
+        self._connect_proxies()
+        await self._follows.start(group)
+        group.create_task(self._places.run())
+        group.create_task(self._statuses.run())
+        group.create_task(self._experience.queue.run())
 
-        def stage(node: str) -> Stage:
-            return kept.endings.stage(node)
+    def _stage(self, node: str) -> Stage:
+        return self._kept.endings.stage(node)
 
-        def place(key: Key) -> None:
-            places.add(key)
+    def _place(self, key: Key) -> None:
+        self._places.add(key)
 
-        def feed_back(key: Key) -> None:
-            statuses.add(key)
+    def _feed_back(self, key: Key) -> None:
+        self._statuses.add(key)
 
-        waking = Waking(place, feed_back)
-        virtual_nodes = VirtualNodes(
-            api=self._api,
-            pods=pods,
-            stage=stage,
-            clock=self._clock,
-            kubelet_version=await self._version(),
-        )
-        kubelet = VirtualKubelet(
-            api=self._api,
-            nodes=virtual_nodes,
-            pods=pods,
-            clock=self._clock,
-            address=self._settings.gateway_address,
-            client_ca_pem=await client_ca(self._api),
-        )
-        kept = KeptTargets(
-            api=self._api,
-            settings=self._settings,
-            cluster_name=self._cluster_name,
-            clock=self._clock,
-            targets=[self._stores.targets, self._stores.cluster_targets],
-            pods=pods,
-            nodes=nodes,
-            service=kubelet.serve,
-            self_api=lambda: connect(self._settings.kubeconfig, self._settings.context),
-            waking=waking,
-            wake_node=virtual_nodes.queue.add,
-        )
-        experience = Experience(self._clock)
-        placement = Placement(
-            api=self._api,
-            cluster_name=self._cluster_name,
-            pods=pods,
-            nodes=nodes,
-            is_labelled=self._is_labelled,
-            targets=self._stores.all_targets,
-            outlook=kept.outlook,
-            experience=experience,
-            clock=self._clock,
-            no_room_after=timedelta(seconds=self._settings.no_room_seconds),
-        )
-        feedback = Feedback(api=self._api, pods=pods, connections=kept.connections.current)
-        places: Workqueue[Key] = Workqueue("placement", placement.reconcile, workers=self._settings.workers)
-        statuses: Workqueue[Key] = Workqueue("feedback", feedback.reconcile, workers=self._settings.workers)
-        experience.wake = places.add
-        renewals = Renewals(api=self._api, connections=kept.connections.current, clock=self._clock)
-        renewed: Workqueue[Key] = Workqueue("renewals", renewals.reconcile)
+    def _kept_targets(self) -> list[Target]:
+        return [target for target in self._stores.all_targets() if not self._kept.outlook.is_lost(target)]
 
-        follows = WhatFollows(
-            api=self._api,
-            cluster_name=self._cluster_name,
-            clock=self._clock,
-            pods=pods,
-            targets=lambda: [target for target in self._stores.all_targets() if not kept.outlook.is_lost(target)],
-            trouble=kept.outlook.trouble,
-            connections=kept.connections.current,
-            is_labelled=self._is_labelled,
-            workers=self._settings.workers,
-        )
+    def _connect_targets(self) -> None:
+        """Say whom a change of a target concerns."""
+        follows = self._follows
 
         def on_connected(connection: Connection) -> None:
-            experience.follow_target(connection)
-            renewed.add(connection.target.key)
+            self._experience.follow_target(connection)
+            self._renewed.add(connection.target.key)
             follows.wake_by(connection)
 
-        kept.on_connected = on_connected
-        kept.on_wake = lambda target: follows.look_at_all(target.namespace)
-        kept.endings.also_held = follows.held_by
+        self._kept.on_connected = on_connected
+        self._kept.on_wake = lambda target: follows.look_at_all(target.namespace)
+        self._kept.endings.also_held = follows.held_by
         for store in (self._stores.targets, self._stores.cluster_targets):
             store.subscribe(lambda key, old, new: follows.look_at_all(key[0]) if old != new else None)
-        group.create_task(virtual_nodes.run())
-        kept.start(group)
-        group.create_task(renewed.run())
-        group.create_task(follow(self._api, PODS, pods, label_selector=names.HAS_FINALIZER))
-        group.create_task(follow(self._api, NODES, nodes, label_selector=_NODES))
-        await self._read_first(pods, nodes, kept.connections)
-        pods.subscribe(waking.on_pod)
+
+    def _connect_proxies(self) -> None:
+        """Say whom a change of a proxy, a virtual node or a namespace concerns, once all have been read."""
 
         def on_node(key: Key, old: SchedulingNode | None, new: SchedulingNode | None) -> None:
-            experience.on_node(key[1], old, new)
+            self._experience.on_node(key[1], old, new)
             if old is None or new is None or replace(old, allocatable=new.allocatable) != new:
-                _add_unbound(pods, places.add)
+                _add_unbound(self._pods, self._places.add)
 
-        nodes.subscribe(on_node)
-        experience.follow_pods(pods)
-        self._stores.namespaces.subscribe(lambda key, old, new: _add_all(pods, places.add, key[1]))
-        self._stores.namespaces.subscribe(lambda key, old, new: follows.look_at_all(key[1]))
-        await follows.start(group)
-        group.create_task(places.run())
-        group.create_task(statuses.run())
-        group.create_task(experience.queue.run())
+        self._pods.subscribe(self._waking.on_pod)
+        self._nodes.subscribe(on_node)
+        self._experience.follow_pods(self._pods)
+        self._stores.namespaces.subscribe(lambda key, old, new: _add_all(self._pods, self._places.add, key[1]))
+        self._stores.namespaces.subscribe(lambda key, old, new: self._follows.look_at_all(key[1]))
 
-    async def _read_first(self, pods: Store[ProxyPod], nodes: Store[SchedulingNode], connections: Connections) -> None:
+    async def _read_first(self) -> None:
         """Write nothing before every reachable target has been listed (rule S5), or the time for it is up."""
+        connections = self._kept.connections
         await asyncio.gather(
-            pods.synced.wait(),
-            nodes.synced.wait(),
+            self._pods.synced.wait(),
+            self._nodes.synced.wait(),
             self._stores.namespaces.synced.wait(),
             self._stores.targets.synced.wait(),
             self._stores.cluster_targets.synced.wait(),
@@ -197,11 +239,6 @@ class SourceRole:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.start_wait_seconds):
                 await settled()
-
-    async def _version(self) -> str:
-        """Return this API server's version, which its virtual nodes show: upgrade tools compare the two."""
-        version: dict[str, str] = orjson.loads((await self._api.request("GET", "/version")).body)
-        return version["gitVersion"]
 
     def _is_labelled(self, namespace: str) -> bool:
         return bool(self._stores.namespaces.get("", namespace))

@@ -1,13 +1,13 @@
 """Wires what a source keeps of its Targets: connections, what may be believed of them, their status and their end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
 
 from federation.clock import Clock
 from federation.controllers.census import Census
 from federation.controllers.connection import PULSE_SECONDS, Connection
-from federation.controllers.connections import Connections, Service
+from federation.controllers.connections import Connections, OpenTarget, Service
 from federation.controllers.ending import TargetEndings
 from federation.controllers.left_behind import LostTargets
 from federation.controllers.outlook import Outlook
@@ -36,7 +36,7 @@ class KeptTargets:
         pods: Store[ProxyPod],
         nodes: Store[SchedulingNode],
         service: Service,
-        self_api: Callable[[], Awaitable[Api]],
+        open_target: OpenTarget,
         waking: Waking,
         wake_node: Callable[[str], None],
         pulse_seconds: float = PULSE_SECONDS,
@@ -56,7 +56,7 @@ class KeptTargets:
             targets=targets,
             clock=clock,
             service=service,
-            self_api=self_api,
+            open_target=open_target,
             pulse_seconds=pulse_seconds,
         )
         self._census = Census(pods, clock)

@@ -26,6 +26,8 @@ from federation.kube.watch import follow
 from federation.model.target import Target
 
 Key = tuple[str, str]
+# Returns a client for a Target and the text in its kubeconfig Secret (None: there is none); raises BadKubeconfig.
+OpenTarget = Callable[[Target, str | None], Awaitable[Api]]
 Service = Callable[[Connection], Awaitable[None]]  # runs beside a connection until cancelled (virtual node, gateway)
 
 _RESTART_SECONDS = 5.0  # after a defect of ours within one connection
@@ -58,7 +60,7 @@ class Connections:
         targets: list[Store[Target]],
         clock: Clock,
         service: Service,
-        self_api: Callable[[], Awaitable[Api]],
+        open_target: OpenTarget,
         pulse_seconds: float = PULSE_SECONDS,
     ) -> None:
         self._api = api
@@ -66,7 +68,7 @@ class Connections:
         self._targets = targets
         self._clock = clock
         self._service = service
-        self._self_api = self_api
+        self._open_target = open_target
         self._pulse_seconds = pulse_seconds
         self._entries: dict[Key, _Entry] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -147,7 +149,7 @@ class Connections:
             return None
         await self._disconnect(entry)
         try:
-            api = await self._self_api() if target.is_self else await client_for(text, target)
+            api = await self._open_target(target, text)
         except BadKubeconfig as error:
             if self.problems.get(key) != str(error) and not target.is_going:
                 logger.warning(

@@ -13,7 +13,7 @@ from federation import names
 from federation.as_target import control_sources
 from federation.clock import wall_clock
 from federation.controllers.connection import Connection
-from federation.controllers.connections import Connections
+from federation.controllers.connections import Connections, client_for
 from federation.controllers.renewal import Renewals
 from federation.decisions.credential import renewable
 from federation.kinds import SOURCES, TARGETS
@@ -54,8 +54,8 @@ async def target_agent(source: Source, clock: Any) -> AsyncIterator[None]:
         task.cancel()
 
 
-async def never() -> Api:
-    raise AssertionError("no target here is the cluster itself")
+async def by_secret(target: Target, text: str | None) -> Api:
+    return await client_for(text, target)
 
 
 class SourceAgent:
@@ -66,7 +66,12 @@ class SourceAgent:
         self.begun: list[Connection] = []
         self.targets: Store[Target] = Store(parse_target)
         self.connections = Connections(
-            api=api, cluster_name="home", targets=[self.targets], clock=wall_clock, service=self.serve, self_api=never
+            api=api,
+            cluster_name="home",
+            targets=[self.targets],
+            clock=wall_clock,
+            service=self.serve,
+            open_target=by_secret,
         )
 
     async def serve(self, connection: Connection) -> None:

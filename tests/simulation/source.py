@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,25 +14,19 @@ from typing import Any
 import yaml
 
 from federation import names
+from federation.as_source import Outside, SourceRole, SourceStores
 from federation.clock import wall_clock
-from federation.controllers.connection import Connection
-from federation.controllers.experience import Experience
-from federation.controllers.placement import Placement
-from federation.controllers.proxies import proxy_store
+from federation.controllers.connections import Service
 from federation.controllers.virtual_node import VirtualNodes
-from federation.controllers.waking import Waking
-from federation.decisions.ending import Stage
-from federation.kinds import POD_CHAPERONS, TARGETS
+from federation.kinds import CLUSTER_TARGETS, POD_CHAPERONS, TARGETS
 from federation.kube.api import Api, Manifest
 from federation.kube.errors import NotFound
-from federation.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS, Resource
-from federation.kube.store import Key, Store
+from federation.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, PODS, SERVICE_ACCOUNTS, Resource
+from federation.kube.store import Store
 from federation.kube.watch import follow
-from federation.kube.workqueue import Workqueue
-from federation.model.scheduling import SchedulingNode, parse_scheduling_node
-from federation.model.target import Target, parse_target
+from federation.model.pod import ProxyPod
+from federation.model.target import Target
 from federation.settings import AgentSettings
-from federation.targets import KeptTargets
 from lab.api_server.core.request import User
 from lab.api_server.core.server import ApiServer
 from tests.simulation.memory import MemoryTransport
@@ -47,7 +40,8 @@ async def cluster(seed: int) -> ApiServer:
     server = ApiServer(wall_clock, random=Random(seed))
     async with Api(MemoryTransport(server, ADMIN)) as api:
         for name in ("ci", "isthmus"):
-            await api.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+            metadata = {"name": name, "labels": {names.NAMESPACE_LABEL: names.NAMESPACE_LABEL_VALUE}}
+            await api.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
             account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
             await api.create(SERVICE_ACCOUNTS, account, name)
         for file in sorted(CRDS.glob("*.yaml")):
@@ -62,7 +56,6 @@ class World:
     home: Api
     leads_to: ApiServer
     links: list[MemoryTransport] = field(default_factory=list)
-    kept: KeptTargets | None = None
 
     @property
     def there(self) -> Api:
@@ -149,58 +142,30 @@ async def running(*, target_lost_seconds: float = 120.0) -> AsyncIterator[World]
 async def _control(
     world: World, api: Api, tasks: list[asyncio.Task[None]], group: asyncio.TaskGroup, settings: AgentSettings
 ) -> None:
-    """Start what `as_source` starts, but for gateway and admission."""
-    pods = proxy_store()
-    nodes: Store[SchedulingNode] = Store(parse_scheduling_node)
-    targets: Store[Target] = Store(parse_target)
+    """Start what an agent starts for a source, but for gateway and admission."""
+    stores = SourceStores()
 
-    def stage(node: str) -> Stage:
-        return kept.endings.stage(node)
+    async def open_target(_: Target, __: str | None) -> Api:
+        return await world.connect()
 
-    async def serve(connection: Connection) -> None:
-        await virtual_nodes.serve(connection, None)
+    def serving(nodes: VirtualNodes, _: Store[ProxyPod]) -> Service:
+        return lambda connection: nodes.serve(connection, None)
 
-    def wake(key: Key) -> None:
-        places.add(key)
-
-    def ignore(_: Key) -> None:
-        """No status is fed back here."""
-
-    virtual_nodes = VirtualNodes(api=api, pods=pods, stage=stage, clock=wall_clock, kubelet_version="v1.37.2")
-    kept = KeptTargets(
+    role = SourceRole(
         api=api,
         settings=settings,
+        stores=stores,
         cluster_name="home",
         clock=wall_clock,
-        targets=[targets],
-        pods=pods,
-        nodes=nodes,
-        service=serve,
-        self_api=world.connect,
+        outside=Outside("v1.37.2", open_target, serving),
         pulse_seconds=0.05,
-        waking=Waking(wake, ignore),
-        wake_node=virtual_nodes.queue.add,
     )
-    placement = Placement(
-        api=api,
-        cluster_name="home",
-        pods=pods,
-        nodes=nodes,
-        is_labelled=lambda _: True,
-        targets=lambda: list(targets.values()),
-        outlook=kept.outlook,
-        experience=Experience(wall_clock),
-        clock=wall_clock,
-        no_room_after=timedelta(seconds=settings.no_room_seconds),
-    )
-    places: Workqueue[Key] = Workqueue("placement", placement.reconcile)
-    pods.subscribe(lambda key, old, new: places.add(key))
-    world.kept = kept
-    start = group.create_task
-    tasks += [start(follow(api, PODS, pods)), start(follow(api, NODES, nodes)), start(follow(api, TARGETS, targets))]
-    tasks += [start(places.run()), start(virtual_nodes.run()), start(_owned(kept))]
 
+    async def run() -> None:
+        async with asyncio.TaskGroup() as inner:
+            inner.create_task(follow(api, NAMESPACES, stores.namespaces))
+            inner.create_task(follow(api, TARGETS, stores.targets))
+            inner.create_task(follow(api, CLUSTER_TARGETS, stores.cluster_targets))
+            await role.control(inner)
 
-async def _owned(kept: KeptTargets) -> None:
-    async with asyncio.TaskGroup() as group:
-        kept.start(group)
+    tasks.append(group.create_task(run()))
