@@ -102,13 +102,15 @@ class Experience:
         self.queue.add(node_name)
 
     def stands_in_line(self, proxy: ProxyPod, node_name: str) -> None:
-        """Note that a pod would ask a target if it might."""
+        """Note that a pod would ask a target if it might: it is woken when things have changed, never at once."""
         lore, key = self._of(node_name), (proxy.namespace, proxy.name)
         if key in lore.in_line:
             return
         lore.in_line.add(key)
-        heapq.heappush(lore.lines.setdefault(self._shapes.get(proxy.uid, ""), []), (_rank(proxy), key))
-        self.queue.add(node_name)
+        shape = self._shapes.get(proxy.uid, "")
+        heapq.heappush(lore.lines.setdefault(shape, []), (_rank(proxy), key))
+        # Whoever was woken, did not ask, and stands here again would otherwise be woken again for ever.
+        self.queue.add(node_name, after=_pause_seconds(lore.refusals.get(shape), self._clock()))
 
     def _on_pod(self, key: Key, old: ProxyPod | None, new: ProxyPod | None) -> None:
         if old is not None and (new is None or new.uid != old.uid or (new.node_name and not old.node_name)):
@@ -205,7 +207,7 @@ class Experience:
         self._shapes[proxy.uid] = shape
 
     async def reconcile(self, node_name: str) -> float | None:
-        """Let those at the head of a target's lines ask, as many as it may bear; returns when a back-off ends."""
+        """Let those at the head of a target's lines ask, as many as it may bear; returns when to look again."""
         lore, now = self._of(node_name), self._clock()
         free = lore.window.size - len(lore.unanswered)
         may_ask = {shape: _may_ask(lore, shape, now) for shape in lore.lines}
@@ -221,8 +223,7 @@ class Experience:
                 lore.in_line.discard(key)
                 may_ask[shape] -= 1
                 self.wake(key)
-        pauses = [_pause_seconds(lore.refusals[shape], now) for shape in lore.lines if shape in lore.refusals]
-        return min(pauses, default=None)
+        return min((_pause_seconds(lore.refusals.get(shape), now) for shape in lore.lines), default=None)
 
     def _of(self, node_name: str) -> _Lore:
         return self._lore.setdefault(node_name, _Lore())
@@ -239,9 +240,10 @@ def _may_ask(lore: _Lore, shape: str, now: datetime) -> float:
     return PROBES + (not is_believed) - len(lore.candidates.get(shape, ()))
 
 
-def _pause_seconds(refusal: Refusal, now: datetime) -> float:
-    """When to look at a line again: as the back-off ends, and after that in case that whoever was woken did not ask."""
-    return (refusal.until - now).total_seconds() if refusal.is_believed(now) else _LOOK_AGAIN_SECONDS
+def _pause_seconds(refusal: Refusal | None, now: datetime) -> float:
+    """When to look at a line again: as the back-off ends, and soon where whoever was woken may not have asked."""
+    is_believed = refusal is not None and refusal.is_believed(now)
+    return (refusal.until - now).total_seconds() if refusal and is_believed else _LOOK_AGAIN_SECONDS
 
 
 def _drop(lore: _Lore, shape: str, uid: str) -> None:

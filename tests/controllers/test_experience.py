@@ -1,5 +1,6 @@
 """What an agent learns of its targets from the changes it sees (rules F1, F2), without any server."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -127,6 +128,23 @@ async def test_F1_the_line_goes_by_priority_then_age(site: Site) -> None:
         site.experience.stands_in_line(proxy, site.node_name)
     await site.serve()
     assert site.woken == ["high", "low"]
+
+
+async def test_F1_who_was_woken_and_stands_in_line_again_is_not_woken_at_once(site: Site) -> None:
+    """It did not ask for a reason of its own, such as a question elsewhere: the two would go round for ever."""
+    proxy = site.submit("waits")
+    site.experience.stands_in_line(proxy, site.node_name)
+    queue = asyncio.create_task(site.experience.queue.run())
+
+    def stand_again(key: tuple[str, str]) -> None:
+        site.woken.append(key[1])
+        asyncio.get_running_loop().call_soon(site.experience.stands_in_line, proxy, site.node_name)
+
+    site.experience.wake = stand_again
+    site.chaperon(site.submit("other"), reserved=True)
+    await asyncio.sleep(0.3)
+    queue.cancel()
+    assert site.woken == ["waits"]
 
 
 async def test_F1_patience_follows_the_answers_of_the_target(site: Site) -> None:
