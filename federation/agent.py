@@ -64,13 +64,6 @@ class Agent:
 
     # -- admission ---------------------------------------------------------------------------------------------------
 
-    def _finalizers_for(self, namespace: str) -> list[str]:
-        return sorted(
-            target.finalizer
-            for target in self._stores.all_targets()
-            if target.serves(namespace) and not target.is_going
-        )
-
     async def _serve_webhook(self) -> None:
         settings = self._settings
         authority = await registration.authority(self._api, settings.namespace, self._clock)
@@ -78,7 +71,7 @@ class Agent:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         issue(authority, hosts, self._clock()).load_into(context)
         await asyncio.gather(self._stores.targets.synced.wait(), self._stores.cluster_targets.synced.wait())
-        app = server.application(self._finalizers_for, self._stores.targets.synced.is_set)
+        app = server.application(self._stores.finalizers_for, self._stores.targets.synced.is_set)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:

@@ -55,6 +55,11 @@ class SourceStores:
         """Return the targets of both kinds."""
         return [*self.targets.values(), *self.cluster_targets.values()]
 
+    def finalizers_for(self, namespace: str) -> list[str]:
+        """Return the finalizers that a proxy in a namespace begins with: those of the targets that serve it."""
+        served = (target for target in self.all_targets() if target.serves(namespace) and not target.is_going)
+        return sorted(target.finalizer for target in served)
+
 
 @dataclass(frozen=True, slots=True)
 class Outside:

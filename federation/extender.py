@@ -24,21 +24,30 @@ def _waiting(pod: TargetPod) -> list[str]:
     return ["unschedulable"] if pod.is_unschedulable else []
 
 
-async def serve_extender(api: Api, settings: ExtenderSettings) -> None:
-    """Run until cancelled. Serves only once both stores are complete: before, every pod would look like a stranger."""
+async def start_extender(group: asyncio.TaskGroup, api: Api, settings: ExtenderSettings) -> Extender:
+    """Start what keeps holds and marks in `group`.
+
+    Returns once both stores are complete: before, every pod would look like a stranger.
+    """
     chaperons: Store[Chaperon] = Store(parse_chaperon)
     pods: Store[TargetPod] = Store(parse_target_pod, {"waiting": _waiting})
     deadlines = Deadlines(settings.hold_seconds, settings.hold_contended_seconds)
     extender = Extender(api=api, chaperons=chaperons, pods=pods, deadlines=deadlines)
     stale = StaleMarks(api=api, chaperons=chaperons, pods=pods, holds=extender.holds)
     queue = Workqueue("stale-marks", stale.reconcile)
+    group.create_task(follow(api, POD_CHAPERONS, chaperons))
+    group.create_task(follow(api, PODS, pods, label_selector=PARENT_UID))
+    await asyncio.gather(chaperons.synced.wait(), pods.synced.wait())
+    chaperons.subscribe(lambda key, old, new: queue.add(key))
+    pods.subscribe(lambda key, old, new: queue.add(key))
+    group.create_task(queue.run())
+    return extender
+
+
+async def serve_extender(api: Api, settings: ExtenderSettings) -> None:
+    """Run the extender and its HTTP server until cancelled."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(follow(api, POD_CHAPERONS, chaperons))
-        group.create_task(follow(api, PODS, pods, label_selector=PARENT_UID))
-        await asyncio.gather(chaperons.synced.wait(), pods.synced.wait())
-        chaperons.subscribe(lambda key, old, new: queue.add(key))
-        pods.subscribe(lambda key, old, new: queue.add(key))
-        group.create_task(queue.run())
+        extender = await start_extender(group, api, settings)
         runner = web.AppRunner(application(extender), handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:

@@ -7,7 +7,6 @@ anew when its spec or its kubeconfig changes. A kubeconfig that only has another
 import asyncio
 import base64
 import binascii
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -184,8 +183,7 @@ class Connections:
         entry.connection = None
         if entry.runner is not None:
             entry.runner.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await entry.runner
+            await asyncio.wait([entry.runner])  # never swallows that we are cancelled ourselves
             entry.runner = None
 
     async def _stop(self, key: Key, entry: _Entry) -> None:

@@ -7,7 +7,6 @@ CN `system:node:<node>`, O `system:nodes`. Nobody approves those by default, so 
 
 import asyncio
 import base64
-import contextlib
 import ipaddress
 import ssl
 from datetime import datetime, timedelta
@@ -82,8 +81,7 @@ async def _signed(api: Api, name: str) -> bytes:
         return await found
     finally:
         following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
+        await asyncio.wait([following])
 
 
 def self_signed(node: str, address: str, now: datetime) -> KeyPair:

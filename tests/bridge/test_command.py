@@ -75,7 +75,7 @@ async def test_run_serves_jobs_and_stops_on_sigterm_and_status_tells(
         process.terminate()
         _, log = await process.communicate()
     assert process.returncode == 0
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
     profiles = {profile["name"]: profile for profile in json.loads(out)["profiles"]}
     assert profiles["arm64"]["runner"] in site.state.runners

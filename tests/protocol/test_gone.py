@@ -139,7 +139,9 @@ async def let_go(federation: Federation, name: str) -> None:
 
 
 async def test_S5_a_pod_whose_delegate_is_allowed_already_is_bound_there(federation: Federation) -> None:
-    await allowed_before(federation, "restored", await waiting(federation, "restored"))
+    uid = await waiting(federation, "restored")
+    with federation.frozen("agent", federation.lab.source):  # between the two writes it would withdraw the chaperon
+        await allowed_before(federation, "restored", uid)
     await let_go(federation, "restored")
     assert await federation.until_running("restored") == "arm-lab"
 

@@ -48,7 +48,7 @@ class MemoryTransport:
 
     def __init__(self, server: ApiServer, user: wire.User) -> None:
         self._server, self._user = server, user
-        self._watches: set[Watch] = set()
+        self._watches: dict[Watch, None] = {}  # in order, so that a simulation can be repeated
         self.is_cut = False
         self.is_frozen = False  # requests get no answer, watches stay open and silent
 
@@ -108,12 +108,12 @@ class MemoryTransport:
         if not isinstance(answer, Watch):
             yield _MemoryStream(self, answer)
             return
-        self._watches.add(answer)
+        self._watches[answer] = None
         try:
             yield _MemoryStream(self, answer)
         finally:
             answer.close()
-            self._watches.discard(answer)
+            self._watches.pop(answer, None)
 
     async def close(self) -> None:
         """See Transport."""

