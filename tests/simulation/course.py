@@ -50,7 +50,7 @@ def simulate(seed: int, rate: float) -> Outcome:
         seed,
         rate,
         trouble,
-        tuple(world.watcher.breaches),
+        tuple(world.watcher.breaches + [b for cluster in world.clusters.values() for b in cluster.kubelet.breaches]),
         dict(+world.mischief.counts),
         sum(process.kills for cluster in world.clusters.values() for process in cluster.processes.values()),
         sum(len(cluster.kubelet.started) for cluster in world.clusters.values()),

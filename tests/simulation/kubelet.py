@@ -7,8 +7,10 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
+from federation import names
+from federation.kinds import POD_CHAPERONS
 from federation.kube.api import Api
-from federation.kube.errors import ApiError
+from federation.kube.errors import ApiError, NotFound
 from federation.kube.resources import LEASES, NODES, PODS
 from federation.kube.store import Key, Store
 from federation.kube.watch import follow
@@ -22,7 +24,7 @@ _RENEW_SECONDS = 10.0
 
 
 class Kubelet:
-    """One node's. `runs` are the uids of pods that were ever started, each with the uid of its source's pod."""
+    """One node's. `started` are the uids of pods that ever ran, `breaches` those that ran without being allowed."""
 
     def __init__(self, api: Api, node: str, room: Manifest, clock: Callable[[], datetime], random: Random) -> None:
         self._api, self._node, self._room, self._clock, self._random = api, node, room, clock, random
@@ -30,6 +32,7 @@ class Kubelet:
         self._queue: Workqueue[Key] = Workqueue("kubelet", self._reconcile)
         self._due: dict[str, float] = {}
         self.started: list[str] = []
+        self.breaches: list[str] = []
 
     async def run(self) -> None:
         """Keep the node Ready and its pods what they should be, until cancelled."""
@@ -84,6 +87,15 @@ class Kubelet:
         await self._take(step, pod)
         return None
 
+    async def _judge(self, name: str, namespace: str) -> None:
+        """A delegate starts only while its PodChaperon, of the same name, says that it may."""
+        try:
+            chaperon = await self._api.get(POD_CHAPERONS, name, namespace)
+        except NotFound:
+            return  # it was let go, and is being deleted
+        if names.IS_ALLOWED not in (chaperon["metadata"].get("annotations") or {}):
+            self.breaches.append(f"{self._node}: {name} started without being allowed")
+
     async def _take(self, step: str, pod: Manifest) -> None:
         metadata = pod["metadata"]
         where = (metadata["name"], metadata["namespace"])
@@ -95,10 +107,10 @@ class Kubelet:
             state = {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": self._now()[:19] + "Z"}}
         elif metadata["uid"] not in self.started:
             self.started.append(metadata["uid"])
-        names = [container["name"] for container in pod["spec"]["containers"]]
+            await self._judge(*where)
         containers = [
             {"name": name, "image": "i", "imageID": "", "ready": step == "start", "restartCount": 0, "state": state}
-            for name in names
+            for name in [container["name"] for container in pod["spec"]["containers"]]
         ]
         ready = {"type": "Ready", "status": "True" if step == "start" else "False"}
         status = {
