@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 
 from loguru import logger
 
+from tests.simulation import events, judging
 from tests.simulation.federation import OTHERS, World, federation
 from tests.simulation.virtual_time import run
 
@@ -61,30 +62,30 @@ async def _course(seed: int, rate: float, worlds: list[World]) -> None:
     async with federation(seed, rate) as world, asyncio.TaskGroup() as group:
         worlds.append(world)
         wrongs = [
-            group.create_task(world.kill_at_random(12)),
-            group.create_task(world.part_at_random(40, 25)),
-            group.create_task(world.compact_at_random(20)),
+            group.create_task(events.kill_at_random(world, 12)),
+            group.create_task(events.part_at_random(world, 40, 25)),
+            group.create_task(events.compact_at_random(world, 20)),
         ]
         await asyncio.gather(*(_come_and_go(world, number) for number in range(PODS)))
         for task in wrongs:
             task.cancel()
         world.mischief.calm()
         for name in OTHERS:
-            world.join(world.clusters[name])
-        await world.until(world.unplaced, "every pod runs or has run, and an audit finds nothing")
-        for pod in await world.pods():
-            await world.delete(pod["metadata"]["name"])
-        await world.until(world.leftovers, "nothing is left")
+            events.join(world, world.clusters[name])
+        await judging.until(world, judging.unplaced, "every pod runs or has run, and an audit finds nothing")
+        for pod in await judging.pods(world):
+            await events.delete(world, pod["metadata"]["name"])
+        await judging.until(world, judging.leftovers, "nothing is left")
 
 
 async def _come_and_go(world: World, number: int) -> None:
     die = world.random
     await asyncio.sleep(die.random() * BUSY_SECONDS)
     seconds = die.choice([None, None, die.randint(1, 60)])
-    await world.submit(f"p{number}", seconds=seconds, cpu=die.choice(["100m", "500m", "1"]))
+    await events.submit(world, f"p{number}", seconds=seconds, cpu=die.choice(["100m", "500m", "1"]))
     if die.random() < 0.4:
         await asyncio.sleep(die.random() * 60)
-        await world.delete(f"p{number}")
+        await events.delete(world, f"p{number}")
 
 
 def _messages(group: BaseExceptionGroup[BaseException]) -> list[str]:

@@ -6,8 +6,7 @@ and is killed now and then. The lab's API server, schedulers and controllers sta
 
 import asyncio
 import base64
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,23 +20,15 @@ import yaml
 from federation import names
 from federation.admission.review import review
 from federation.as_source import SourceStores
-from federation.audit.collecting import Reader
-from federation.audit.source import read_source
-from federation.audit.target import Door, read_target
-from federation.decisions.audit import findings
-from federation.kinds import POD_CHAPERONS, TARGETS
+from federation.kinds import TARGETS
 from federation.kube.api import Api
-from federation.kube.errors import ApiError, NotFound
 from federation.kube.resources import (
     CUSTOM_RESOURCE_DEFINITIONS,
     MUTATING_WEBHOOK_CONFIGURATIONS,
     NAMESPACES,
-    PODS,
     SECRETS,
     SERVICE_ACCOUNTS,
 )
-from federation.model.audit import Finding, Observed
-from federation.model.quantity import pod_requests
 from federation.model.target import Target
 from federation.settings import AgentSettings, ExtenderSettings
 from lab.api_server.admission.webhooks import WebhookFailed
@@ -189,147 +180,6 @@ class World:
             "controllers": run_controllers,
             "kubelet": cluster.kubelet.run,
         }
-
-    # -- looking -----------------------------------------------------------------------------------------------------
-
-    async def pods(self) -> list[Manifest]:
-        """Return the source's pods."""
-        return (await self.home.admin().list(PODS, NAMESPACE)).items
-
-    async def audit(self) -> frozenset[Finding]:
-        """Return what `isthmus audit` would find."""
-        source = await read_source(Reader(self.home.admin(), SOURCE, lambda _: None), "", SOURCE)
-
-        async def originals(*_: object) -> list[tuple[str, str]]:
-            return []
-
-        seen = []
-        for name in OTHERS:
-            api = self.clusters[name].admin()
-            targets = tuple(target for target in source.targets if target.name == name)
-
-            async def opened(api: Api = api) -> Api:
-                return api
-
-            door = Door(name, targets, ("",), opened)
-            seen.append((await read_target(Reader(api, name, lambda _: None), door, originals)).cluster)
-        return findings(Observed(source, tuple(seen)))
-
-    async def until(self, holds: Callable[[], Awaitable[str]], what: str) -> None:
-        """Wait until `holds` returns nothing; what it returned last is why not."""
-        why = ""
-        try:
-            async with asyncio.timeout(_SERVED_SECONDS):
-                while why := await holds():  # noqa: ASYNC110  # it asks API servers
-                    await asyncio.sleep(1)
-        except TimeoutError:
-            raise AssertionError(f"{what}: not after {_SERVED_SECONDS:.0f} s: {why}") from None
-
-    async def unplaced(self) -> str:
-        """Say which pods neither run nor have run though there is room, or what the audit finds.
-
-        A bare pod that is bound to a target where others took its room waits there (rule M2).
-        """
-        waiting = [pod for pod in await self.pods() if not _is_placed(pod)]
-        stuck = [pod for pod in waiting if await self._has_room(pod)]
-        why = [f"{pod['metadata']['name']} {json.dumps(pod['status'])}" for pod in stuck[:3]]
-        return "; ".join(why + [_told(one) for one in await self.audit()])
-
-    async def _has_room(self, pod: Manifest) -> bool:
-        """Whether a pod would fit into the target that it is bound to, or into any."""
-        node = pod["spec"].get("nodeName", "")
-        eligible = [name for name in OTHERS if node in ("", names.virtual_node_name(NAMESPACE, name))]
-        return any([await self._free(name) >= _millis(pod) for name in eligible])
-
-    async def _free(self, name: str) -> int:
-        there = await self.clusters[name].admin().list(PODS, NAMESPACE, field_selector=f"spec.nodeName={name}-node")
-        taken = sum(_millis(pod) for pod in there.items if pod["status"].get("phase") != "Succeeded")
-        return int(ROOM["cpu"]) * 1000 - taken
-
-    async def leftovers(self) -> str:
-        """Say what is left of pods that were all deleted."""
-        left = [pod["metadata"]["name"] for pod in await self.pods()]
-        for name in OTHERS:
-            admin = self.clusters[name].admin()
-            for resource in (POD_CHAPERONS, PODS):
-                left += [
-                    f"{name}: {item['metadata']['name']}" for item in (await admin.list(resource, NAMESPACE)).items
-                ]
-        return "; ".join(left + [_told(one) for one in await self.audit()])
-
-    # -- doing -------------------------------------------------------------------------------------------------------
-
-    async def submit(self, name: str, *, seconds: int | None = None, cpu: str = "500m") -> None:
-        """Make an elected pod, as often as it takes: the webhook may be down."""
-        annotations = {names.ELECT: ""} | ({} if seconds is None else {"simulation/seconds": str(seconds)})
-        container = {"name": "main", "image": "busybox", "resources": {"requests": {"cpu": cpu}}}
-        pod = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": name, "namespace": NAMESPACE, "annotations": annotations},
-            "spec": {"containers": [container], "restartPolicy": "Never"},
-        }
-        while True:
-            try:
-                await self.home.admin().create(PODS, pod)
-            except ApiError:
-                await asyncio.sleep(1)
-            else:
-                return
-
-    async def delete(self, name: str) -> None:
-        """Delete a pod, if it is there."""
-        try:
-            await self.home.admin().delete(PODS, name, NAMESPACE)
-        except NotFound:
-            return
-
-    async def kill_at_random(self, every_seconds: float) -> None:
-        """End one of our processes now and then, until cancelled."""
-        while True:
-            await asyncio.sleep(self.random.expovariate(1 / every_seconds))
-            cluster = self.random.choice(list(self.clusters.values()))
-            cluster.processes[self.random.choice(("agent", "extender"))].kill()
-
-    async def part_at_random(self, every_seconds: float, for_seconds: float) -> None:
-        """Cut the source off from a target now and then, or freeze the way there, until cancelled."""
-        while True:
-            await asyncio.sleep(self.random.expovariate(1 / every_seconds))
-            there = self.clusters[self.random.choice(OTHERS)]
-            is_frozen = self.random.random() < 0.5
-            for link in there.links:
-                if is_frozen:
-                    link.is_frozen = True
-                else:
-                    link.cut()
-            self.mischief.counts["parted"] += 1
-            await asyncio.sleep(self.random.random() * for_seconds)
-            self.join(there)
-
-    def join(self, there: Cluster) -> None:
-        """End a parting."""
-        for link in there.links:
-            link.is_frozen = False
-            link.join()
-
-    async def compact_at_random(self, every_seconds: float) -> None:
-        """Have API servers forget what was now and then (410), until cancelled."""
-        while True:
-            await asyncio.sleep(self.random.expovariate(1 / every_seconds))
-            self.random.choice(list(self.clusters.values())).server.compact()
-            self.mischief.counts["compacted"] += 1
-
-
-def _is_placed(pod: Manifest) -> bool:
-    return pod["status"].get("phase") in ("Running", "Succeeded") and "deletionTimestamp" not in pod["metadata"]
-
-
-def _millis(pod: Manifest) -> int:
-    return pod_requests(pod["spec"]).get("cpu", 0)
-
-
-def _told(one: Finding) -> str:
-    return f"{one.rule} {one.cluster} {one.name}: {one.message}"
 
 
 @asynccontextmanager
