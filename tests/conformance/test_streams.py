@@ -133,7 +133,7 @@ async def test_frames_pass_untouched(client: HttpClient, kubelet: Kubelet, home:
 
 
 async def _binary(socket: aiohttp.ClientWebSocketResponse, until: bytes = b"") -> AsyncIterator[bytes]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async for message in socket:
             if message.type is WSMsgType.BINARY:
                 yield message.data
