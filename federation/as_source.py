@@ -118,7 +118,7 @@ class SourceRole:
             clock=clock,
             kubelet_version=outside.kubelet_version,
         )
-        self._waking = Waking(self._place, self._feed_back)
+        self._waking = Waking(self._place, self._go_on, self._feed_back)
         self._kept = KeptTargets(
             api=api,
             settings=settings,
@@ -185,6 +185,9 @@ class SourceRole:
 
     def _place(self, key: Key) -> None:
         self._places.add(key)
+
+    def _go_on(self, key: Key) -> None:
+        self._places.add(key, is_begun=True)
 
     def _feed_back(self, key: Key) -> None:
         self._statuses.add(key)

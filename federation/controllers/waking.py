@@ -14,10 +14,17 @@ from federation.model.pod import ProxyPod
 
 
 class Waking:
-    """Tells two queues of the changes of proxies and of their chaperons."""
+    """Tells two queues of the changes of proxies and of their chaperons.
 
-    def __init__(self, place: Callable[[Key], None], feed_back: Callable[[Key], None]) -> None:
+    `go_on` has a proxy placed that was asked for already: it may hold room somewhere, and goes before those that were
+    not (`place`).
+    """
+
+    def __init__(
+        self, place: Callable[[Key], None], go_on: Callable[[Key], None], feed_back: Callable[[Key], None]
+    ) -> None:
         self._place = place
+        self._go_on = go_on
         self._feed_back = feed_back
 
     def both(self, key: Key) -> None:
@@ -27,8 +34,10 @@ class Waking:
 
     def on_pod(self, key: Key, old: ProxyPod | None, new: ProxyPod | None) -> None:
         """A proxy came, changed or went. What an unbound one asks for is in its manifest, which is not compared."""
-        if old is None or new is None or not new.node_name or _but_status(old) != _but_status(new):
+        if new is not None and not new.node_name and not new.is_terminating:
             self._place(key)
+        elif old is None or new is None or _but_status(old) != _but_status(new):
+            self._go_on(key)
         if new is not None and new.node_name and (old is None or _shown(old) != _shown(new)):
             self._feed_back(key)
 
@@ -39,7 +48,7 @@ class Waking:
             return
         key = chaperon.parent_namespace, chaperon.parent_name
         if old is None or new is None or _but_status(old) != _but_status(new):
-            self._place(key)
+            self._go_on(key)
         if new is not None and new.is_allowed and (old is None or _told(old) != _told(new)):
             self._feed_back(key)
 

@@ -28,7 +28,7 @@ from federation.model.pod import Asking, ProxyPod
 BOUND_LATE = timedelta(seconds=5)  # rule M1: an ungated pod without a live reservation for so long is asked for anew
 COMPARE_FOR = timedelta(seconds=2)  # rule C2: how long an answer is waited for that only serves to compare
 SPREAD_BEFORE_WAY_OUT = timedelta(seconds=60)  # a hard spread is broken only where else a pod would wait for ever
-SILENCE_EXPLAINED_AFTER = timedelta(seconds=15)  # under load nobody has answered yet, and saying so makes more load
+SILENCE_EXPLAINED_AFTER = timedelta(seconds=60)  # under load nobody has answered yet, and saying so makes more load
 _LOOK_SECONDS = 5.0  # events wake us earlier
 
 

@@ -2,7 +2,8 @@
 
 A key is a name, never an event: added twice it is looked at once; added while being looked at, once more afterwards.
 A reconcile that raises is tried again with exponential back-off per key; one that returns seconds is looked at again
-then. Nothing else retries, so a reconciler never sleeps.
+then. Nothing else retries, so a reconciler never sleeps. Keys added as `is_begun` go before others, three to one: what
+has been begun holds something until it is done, and a burst of new work would have it wait behind all that.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ K = TypeVar("K", bound=Hashable)
 
 _BACKOFF_SECONDS_MIN = 0.05  # a conflict usually heals as soon as our watch has caught up
 _BACKOFF_SECONDS_MAX = 60.0  # a key that keeps failing costs one attempt a minute
+_BEGUN_IN_A_ROW = 3
 
 
 class Workqueue(Generic[K]):
@@ -29,25 +31,27 @@ class Workqueue(Generic[K]):
         self._reconcile = reconcile
         self._workers = workers
         self._ready: dict[K, None] = {}  # an ordered set
+        self._begun: dict[K, None] = {}  # those that go before
+        self._in_a_row = 0
         self._later: list[tuple[float, int, K]] = []
         self._due: dict[K, float] = {}
         self._active: set[K] = set()
-        self._again: set[K] = set()
+        self._again: dict[K, bool] = {}  # active ones that were added meanwhile -> whether they go before
         self._failures: dict[K, int] = {}
         self._sequence = 0
         self._pulse: asyncio.Event = asyncio.Event()
 
-    def add(self, key: K, *, after: float = 0.0) -> None:
+    def add(self, key: K, *, after: float = 0.0, is_begun: bool = False) -> None:
         """Look at `key`, at once or after some seconds; the earliest of several wishes counts."""
         if after <= 0:
             self._due.pop(key, None)
             if key in self._active:
-                self._again.add(key)
+                self._again[key] = is_begun or self._again.get(key, False)
             else:
-                self._ready[key] = None
+                self._put(key, is_begun=is_begun)
         else:
             when = asyncio.get_running_loop().time() + after
-            if key in self._ready or self._due.get(key, when + 1) <= when:
+            if key in self._ready or key in self._begun or self._due.get(key, when + 1) <= when:
                 return
             self._due[key] = when
             self._sequence += 1
@@ -55,7 +59,22 @@ class Workqueue(Generic[K]):
         self._pulse.set()
 
     def __len__(self) -> int:
-        return len(self._ready) + len(self._active)
+        return len(self._begun) + len(self._ready) + len(self._active)
+
+    def _put(self, key: K, *, is_begun: bool) -> None:
+        if is_begun:
+            self._ready.pop(key, None)
+            self._begun[key] = None
+        elif key not in self._begun:
+            self._ready[key] = None
+
+    def _take(self) -> K:
+        is_begun = bool(self._begun) and (self._in_a_row < _BEGUN_IN_A_ROW or not self._ready)
+        self._in_a_row = self._in_a_row + 1 if is_begun else 0
+        keys = self._begun if is_begun else self._ready
+        key = next(iter(keys))
+        del keys[key]
+        return key
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -63,9 +82,8 @@ class Workqueue(Generic[K]):
             while True:
                 self._pulse.clear()
                 wait = self._move_due()
-                while self._ready and len(self._active) < self._workers:
-                    key = next(iter(self._ready))
-                    del self._ready[key]
+                while (self._begun or self._ready) and len(self._active) < self._workers:
+                    key = self._take()
                     self._active.add(key)
                     group.create_task(self._work(key))
                 try:
@@ -122,6 +140,5 @@ class Workqueue(Generic[K]):
     def _finish(self, key: K) -> None:
         self._active.discard(key)
         if key in self._again:
-            self._again.discard(key)
-            self._ready[key] = None
+            self._put(key, is_begun=self._again.pop(key))
         self._pulse.set()

@@ -15,13 +15,17 @@ RUNNING = {"phase": "Running", "containerStatuses": [{"name": "main", "state": {
 
 def woken(old: ProxyPod | None, new: ProxyPod | None) -> str:
     told: list[str] = []
-    Waking(lambda _: told.append("place"), lambda _: told.append("feed back")).on_pod(KEY, old, new)
+    Waking(*(lambda _, what=what: told.append(what) for what in ("place", "go on", "feed back"))).on_pod(KEY, old, new)
     return ", ".join(told)
 
 
 def woken_by(old: Chaperon | None, new: Chaperon | None) -> str:
     told: list[str] = []
-    waking = Waking(lambda key: told.append(f"place {key[1]}"), lambda key: told.append(f"feed back {key[1]}"))
+    waking = Waking(
+        lambda key: told.append(f"place {key[1]}"),
+        lambda key: told.append(f"go on {key[1]}"),
+        lambda key: told.append(f"feed back {key[1]}"),
+    )
     waking.on_chaperon(("ci", "job-x"), old, new)
     return ", ".join(told)
 
@@ -34,12 +38,12 @@ BOUND = proxy(node="x")
     [
         (None, proxy(), "place"),
         (proxy(), proxy(), "place"),  # what it asks for may have changed
-        (proxy(gated=False), BOUND, "place, feed back"),
+        (proxy(gated=False), BOUND, "go on, feed back"),
         (BOUND, replace(BOUND, resource_version="8"), ""),
         (BOUND, replace(BOUND, resource_version="8", status_text=b'{"podIP":"10.0.0.1"}'), "feed back"),
-        (BOUND, proxy(node="x", phase="Failed"), "place, feed back"),
-        (BOUND, replace(BOUND, is_terminating=True), "place"),
-        (BOUND, None, "place"),
+        (BOUND, proxy(node="x", phase="Failed"), "go on, feed back"),
+        (BOUND, replace(BOUND, is_terminating=True), "go on"),
+        (BOUND, None, "go on"),
     ],
 )
 def test_a_pod_wakes_who_decides_on_what_changed(old: ProxyPod | None, new: ProxyPod | None, who: str) -> None:
@@ -49,14 +53,14 @@ def test_a_pod_wakes_who_decides_on_what_changed(old: ProxyPod | None, new: Prox
 @pytest.mark.parametrize(
     ("old", "new", "who"),
     [
-        (None, chaperon(), "place job"),
-        (chaperon(), chaperon(reserved=True), "place job"),
-        (chaperon(reserved=True), chaperon(reserved=True, allowed=True), "place job, feed back job"),
+        (None, chaperon(), "go on job"),
+        (chaperon(), chaperon(reserved=True), "go on job"),
+        (chaperon(reserved=True), chaperon(reserved=True, allowed=True), "go on job, feed back job"),
         (chaperon(allowed=True), chaperon(allowed=True, status=RUNNING), "feed back job"),
         (chaperon(), chaperon(status={"phase": "Pending", "qosClass": "Burstable"}), ""),
-        (chaperon(), chaperon(refusal="no room"), "place job"),
+        (chaperon(), chaperon(refusal="no room"), "go on job"),
         (chaperon(allowed=True, status=RUNNING), chaperon(allowed=True, status=RUNNING), ""),
-        (chaperon(allowed=True), None, "place job"),
+        (chaperon(allowed=True), None, "go on job"),
     ],
 )
 def test_so_does_a_chaperon(old: Chaperon | None, new: Chaperon | None, who: str) -> None:

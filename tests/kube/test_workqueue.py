@@ -50,6 +50,32 @@ async def test_a_key_is_worked_on_by_one_worker_and_once_more_if_added_meanwhile
         assert seen["a"] == 2
 
 
+async def test_what_was_begun_goes_first_and_starves_nobody() -> None:
+    seen: list[str] = []
+    gate = asyncio.Event()
+
+    async def reconcile(key: str) -> None:
+        await gate.wait()
+        seen.append(key)
+
+    async with running(reconcile, workers=1) as queue:
+        queue.add("first")
+        await asyncio.sleep(0.02)
+        for number in range(3):
+            queue.add(f"new-{number}")
+        for number in range(5):
+            queue.add(f"begun-{number}", is_begun=True)
+        queue.add("new-2", is_begun=True)
+        queue.add("begun-0")
+        queue.add("first", is_begun=True)
+        gate.set()
+        await until(lambda: len(seen) == 10)
+    assert seen == [
+        *("first", "begun-0", "begun-1", "begun-2", "new-0"),
+        *("begun-3", "begun-4", "new-2", "new-1", "first"),
+    ]
+
+
 async def test_no_more_keys_at_once_than_workers() -> None:
     active = 0
     most = 0
