@@ -13,8 +13,8 @@ LOGGED = re.compile(r"^[IWE][0-9]{4} .*\n", re.MULTILINE)  # what kubectl's libr
 CHANGING = (
     (re.compile(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z"), "TIME"),
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "UID"),
-    (re.compile(r"\b([0-9]+[dhms])+ \(x[0-9]+ over ([0-9]+[dhms])+\)"), "AGE"),
-    (re.compile(r"\b([0-9]+[dhms])+(?![0-9a-z.-])"), "AGE"),
+    (re.compile(r"(?<![\w./-])([0-9]+[dhms])+ \(x[0-9]+ over ([0-9]+[dhms])+\)"), "AGE"),
+    (re.compile(r"(?<![\w./-])([0-9]+[dhms])+(?![0-9a-z.-])"), "AGE"),
     (re.compile(r"\b10\.[0-9]+\.[0-9]+\.[0-9]+\b"), "IP"),
     (re.compile(r" +"), " "),
     (re.compile(r" +$", re.MULTILINE), ""),
