@@ -11,12 +11,10 @@ from federation.as_source import SourceRole, SourceStores, outside
 from federation.as_target import control_target
 from federation.certificates import issue
 from federation.clock import wall_clock
-from federation.kinds import CLUSTER_TARGETS, TARGETS
 from federation.kube.api import Api
 from federation.kube.errors import ApiError
 from federation.kube.leader import Election
 from federation.kube.resources import NAMESPACES
-from federation.kube.watch import follow
 from federation.settings import AgentSettings
 
 _REGISTER_SECONDS = 30.0  # how often a webhook configuration that was changed by others is put right
@@ -36,9 +34,7 @@ class Agent:
         """Serve admission on every replica, and run the controllers while leading; until cancelled."""
         cluster_id = await self._cluster_id()
         async with asyncio.TaskGroup() as group:
-            group.create_task(follow(self._api, NAMESPACES, self._stores.namespaces))
-            group.create_task(follow(self._api, TARGETS, self._stores.targets))
-            group.create_task(follow(self._api, CLUSTER_TARGETS, self._stores.cluster_targets))
+            self._stores.follow(group, self._api)
             if self._settings.webhook_enabled:
                 group.create_task(self._serve_webhook())
             group.create_task(self._lead(cluster_id))

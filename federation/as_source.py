@@ -20,8 +20,9 @@ from federation.controllers.renewal import Renewals
 from federation.controllers.virtual_node import VirtualNodes
 from federation.controllers.waking import Waking
 from federation.decisions.ending import Stage
+from federation.kinds import CLUSTER_TARGETS, TARGETS
 from federation.kube.api import Api, connect
-from federation.kube.resources import NODES, PODS
+from federation.kube.resources import NAMESPACES, NODES, PODS
 from federation.kube.store import Key, Store
 from federation.kube.watch import follow
 from federation.kube.workqueue import Workqueue
@@ -50,6 +51,12 @@ class SourceStores:
     namespaces: Store[bool] = field(default_factory=lambda: Store(_is_labelled))
     targets: Store[Target] = field(default_factory=lambda: Store(parse_target))
     cluster_targets: Store[Target] = field(default_factory=lambda: Store(parse_target))
+
+    def follow(self, group: asyncio.TaskGroup, api: Api) -> None:
+        """Keep them current in `group`."""
+        group.create_task(follow(api, NAMESPACES, self.namespaces))
+        group.create_task(follow(api, TARGETS, self.targets))
+        group.create_task(follow(api, CLUSTER_TARGETS, self.cluster_targets))
 
     def all_targets(self) -> list[Target]:
         """Return the targets of both kinds."""

@@ -242,8 +242,9 @@ def _may_ask(lore: _Lore, shape: str, now: datetime) -> float:
 
 def _pause_seconds(refusal: Refusal | None, now: datetime) -> float:
     """When to look at a line again: as the back-off ends, and soon where whoever was woken may not have asked."""
-    is_believed = refusal is not None and refusal.is_believed(now)
-    return (refusal.until - now).total_seconds() if refusal and is_believed else _LOOK_AGAIN_SECONDS
+    if refusal is not None and refusal.is_believed(now):
+        return (refusal.until - now).total_seconds()
+    return _LOOK_AGAIN_SECONDS
 
 
 def _drop(lore: _Lore, shape: str, uid: str) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 from federation import names
 from federation.kube.errors import ApiError, NotFound
 from federation.kube.resources import PODS
-from tests.simulation.federation import NAMESPACE, OTHERS, Cluster, World
+from tests.simulation.clusters import NAMESPACE
+from tests.simulation.federation import OTHERS, Cluster, World
 from tests.simulation.kubelet import SECONDS
 
 Manifest = dict[str, Any]
@@ -44,7 +45,7 @@ async def kill_at_random(world: World, every_seconds: float) -> None:
     while True:
         await asyncio.sleep(world.random.expovariate(1 / every_seconds))
         cluster = world.random.choice(list(world.clusters.values()))
-        cluster.processes[world.random.choice(("agent", "extender"))].kill()
+        cluster.kill(world.random.choice(("agent", "extender")))
 
 
 async def part_at_random(world: World, every_seconds: float, for_seconds: float) -> None:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -20,23 +19,18 @@ import yaml
 from federation import names
 from federation.admission.review import review
 from federation.as_source import SourceStores
+from federation.as_target import control_target
 from federation.kinds import TARGETS
 from federation.kube.api import Api
-from federation.kube.resources import (
-    CUSTOM_RESOURCE_DEFINITIONS,
-    MUTATING_WEBHOOK_CONFIGURATIONS,
-    NAMESPACES,
-    SECRETS,
-    SERVICE_ACCOUNTS,
-)
+from federation.kube.resources import MUTATING_WEBHOOK_CONFIGURATIONS, NAMESPACES, SECRETS
 from federation.model.target import Target
 from federation.settings import AgentSettings, ExtenderSettings
 from lab.api_server.admission.webhooks import WebhookFailed
-from lab.api_server.core.request import User
 from lab.api_server.core.server import ApiServer
 from lab.controllers.program import Clocks, Program
 from tests.protocol.watcher import Watcher
 from tests.simulation import processes
+from tests.simulation.clusters import ADMIN, DEPLOY, NAMESPACE, admin_of, cluster
 from tests.simulation.kubelet import Kubelet
 from tests.simulation.memory import MemoryTransport
 from tests.simulation.mischief import FaultyTransport, Mischief
@@ -46,11 +40,7 @@ from tests.simulation.virtual_time import virtual_clock
 Manifest = dict[str, Any]
 
 SOURCE, OTHERS = "home", ("east", "west")
-NAMESPACE = "ci"
-DEPLOY = Path(__file__).parents[2] / "deploy"
-ADMIN = User("admin", ("system:masters",))
 ROOM = {"cpu": "4", "memory": "8Gi", "pods": "20"}
-_SERVED_SECONDS = 300.0  # how long things may take to settle once nothing goes wrong any more
 
 
 @dataclass
@@ -71,7 +61,7 @@ class Cluster:
 
     def admin(self) -> Api:
         """Return the administrator's client, whose requests always arrive."""
-        return Api(MemoryTransport(self.server, ADMIN))
+        return admin_of(self.server)
 
 
 class World:
@@ -92,7 +82,7 @@ class World:
         """Return a process's way to its own cluster."""
         return FaultyTransport(cluster.server, ADMIN, self.mischief, lambda: cluster.kill(process))
 
-    async def open_target(self, target: Target) -> Api:
+    async def open_target(self, target: Target, _: str | None) -> Api:
         """Return the source agent's way to a target."""
         there = self.clusters[target.name]
         link = FaultyTransport(there.server, ADMIN, self.mischief, lambda: self.home.kill("agent"))
@@ -109,21 +99,12 @@ class World:
 
     # -- building ----------------------------------------------------------------------------------------------------
 
-    async def build(self, name: str) -> Cluster:
+    async def build(self, name: str) -> None:
         """Make a cluster with its kinds, its namespaces and its node; nothing runs yet."""
         random = Random(self.random.random())
-        server = ApiServer(virtual_clock, random=random, call_webhook=self.admit)
-        admin = Api(MemoryTransport(server, ADMIN))
-        for namespace in (NAMESPACE, "isthmus"):
-            metadata = {"name": namespace, "labels": {names.NAMESPACE_LABEL: names.NAMESPACE_LABEL_VALUE}}
-            await admin.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-            account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-            await admin.create(SERVICE_ACCOUNTS, account, namespace)
-        for file in sorted((DEPLOY / "crds").glob("*.yaml")):
-            await admin.create(CUSTOM_RESOURCE_DEFINITIONS, yaml.safe_load(file.read_text()))
-        kubelet = Kubelet(admin, f"{name}-node", ROOM, virtual_clock, random)
-        cluster = self.clusters[name] = Cluster(name, server, kubelet)
-        return cluster
+        server = await cluster(virtual_clock, random, self.admit)
+        kubelet = Kubelet(admin_of(server), f"{name}-node", ROOM, virtual_clock, random)
+        self.clusters[name] = Cluster(name, server, kubelet)
 
     async def connect(self) -> None:
         """Make the webhook's configuration and a Target for each of the other clusters."""
@@ -151,16 +132,19 @@ class World:
 
         async def run_agent() -> None:
             cluster.stores = SourceStores()
-            await processes.agent(
-                Api(self.transport(cluster, "agent")),
-                cluster_id=system["metadata"]["uid"],
-                name=name,
-                settings=settings,
-                stores=cluster.stores,
-                clock=virtual_clock,
-                open_target=self.open_target,
-                is_source=name == SOURCE,
-            )
+            async with Api(self.transport(cluster, "agent")) as api, asyncio.TaskGroup() as group:
+                cluster_id = system["metadata"]["uid"]
+                control_target(group, api=api, settings=settings, cluster_id=cluster_id, clock=virtual_clock)
+                if name == SOURCE:
+                    await processes.source(
+                        group,
+                        api,
+                        name=name,
+                        settings=settings,
+                        stores=cluster.stores,
+                        clock=virtual_clock,
+                        open_target=self.open_target,
+                    )
 
         async def run_extender() -> None:
             await processes.extender(Api(self.transport(cluster, "extender")), cluster.held, ExtenderSettings())

@@ -15,7 +15,8 @@ from federation.kube.api import Api
 from federation.kube.resources import PODS
 from federation.model.audit import Finding, Observed
 from federation.model.quantity import pod_requests
-from tests.simulation.federation import NAMESPACE, OTHERS, ROOM, SOURCE, World
+from tests.simulation.clusters import NAMESPACE
+from tests.simulation.federation import OTHERS, ROOM, SOURCE, World
 
 Manifest = dict[str, Any]
 

@@ -108,10 +108,8 @@ class Kubelet:
         elif metadata["uid"] not in self.started:
             self.started.append(metadata["uid"])
             await self._judge(*where)
-        containers = [
-            {"name": name, "image": "i", "imageID": "", "ready": step == "start", "restartCount": 0, "state": state}
-            for name in [container["name"] for container in pod["spec"]["containers"]]
-        ]
+        told = {"image": "i", "imageID": "", "ready": step == "start", "restartCount": 0, "state": state}
+        containers = [{"name": container["name"], **told} for container in pod["spec"]["containers"]]
         ready = {"type": "Ready", "status": "True" if step == "start" else "False"}
         status = {
             "phase": "Running" if step == "start" else "Succeeded",

@@ -4,23 +4,19 @@ A process is a coroutine that a supervisor starts again when it ends, as a kubel
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
 from federation.as_source import Outside, SourceRole, SourceStores
-from federation.as_target import control_target
 from federation.clock import Clock
-from federation.controllers.connections import Service
+from federation.controllers.connection import PULSE_SECONDS
+from federation.controllers.connections import OpenTarget, Service
 from federation.controllers.virtual_node import VirtualNodes
 from federation.extender import start_extender
-from federation.kinds import CLUSTER_TARGETS, TARGETS
 from federation.kube.api import Api
-from federation.kube.resources import NAMESPACES
 from federation.kube.store import Store
-from federation.kube.watch import follow
 from federation.model.pod import ProxyPod
-from federation.model.target import Target
 from federation.reservation.extender import BindRequest
 from federation.settings import AgentSettings, ExtenderSettings
 from lab.scheduler.cluster import Cluster as SchedulerCluster
@@ -64,40 +60,33 @@ class Process:
             self._task.cancel()
 
 
-async def agent(
+async def source(
+    group: asyncio.TaskGroup,
     api: Api,
     *,
-    cluster_id: str,
     name: str,
     settings: AgentSettings,
     stores: SourceStores,
     clock: Clock,
-    open_target: Callable[[Target], Awaitable[Api]],
-    is_source: bool,
+    open_target: OpenTarget,
+    pulse_seconds: float = PULSE_SECONDS,
 ) -> None:
-    """What `federation.agent` runs on the leading replica, without its sockets."""
-
-    async def opened(target: Target, _: str | None) -> Api:
-        return await open_target(target)
+    """Start in `group` what an agent starts for a source, but for gateway and admission."""
 
     def serving(nodes: VirtualNodes, _: Store[ProxyPod]) -> Service:
         return lambda connection: nodes.serve(connection, None)
 
-    async with api, asyncio.TaskGroup() as group:
-        control_target(group, api=api, settings=settings, cluster_id=cluster_id, clock=clock)
-        if is_source:
-            group.create_task(follow(api, NAMESPACES, stores.namespaces))
-            group.create_task(follow(api, TARGETS, stores.targets))
-            group.create_task(follow(api, CLUSTER_TARGETS, stores.cluster_targets))
-            role = SourceRole(
-                api=api,
-                settings=settings,
-                stores=stores,
-                cluster_name=name,
-                clock=clock,
-                outside=Outside("v1.37.2", opened, serving),
-            )
-            await role.control(group)
+    stores.follow(group, api)
+    role = SourceRole(
+        api=api,
+        settings=settings,
+        stores=stores,
+        cluster_name=name,
+        clock=clock,
+        outside=Outside("v1.37.2", open_target, serving),
+        pulse_seconds=pulse_seconds,
+    )
+    await role.control(group)
 
 
 async def scheduler(api: Api, profile: str, clock: Clock, extenders: "list[HeldInMemory]") -> None:

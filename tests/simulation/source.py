@@ -7,46 +7,22 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from typing import Any
 
-import yaml
-
 from federation import names
-from federation.as_source import Outside, SourceRole, SourceStores
+from federation.as_source import SourceStores
 from federation.clock import wall_clock
-from federation.controllers.connections import Service
-from federation.controllers.virtual_node import VirtualNodes
-from federation.kinds import CLUSTER_TARGETS, POD_CHAPERONS, TARGETS
+from federation.kinds import POD_CHAPERONS, TARGETS
 from federation.kube.api import Api, Manifest
 from federation.kube.errors import NotFound
-from federation.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, PODS, SERVICE_ACCOUNTS, Resource
-from federation.kube.store import Store
-from federation.kube.watch import follow
-from federation.model.pod import ProxyPod
+from federation.kube.resources import PODS, Resource
 from federation.model.target import Target
 from federation.settings import AgentSettings
-from lab.api_server.core.request import User
 from lab.api_server.core.server import ApiServer
+from tests.simulation import processes
+from tests.simulation.clusters import ADMIN, admin_of, cluster
 from tests.simulation.memory import MemoryTransport
-
-CRDS = Path(__file__).parents[2] / "deploy" / "crds"
-ADMIN = User("admin", ("system:masters",))
-
-
-async def cluster(seed: int) -> ApiServer:
-    """Return an API server that knows our kinds, with the namespaces `ci` and `isthmus`."""
-    server = ApiServer(wall_clock, random=Random(seed))
-    async with Api(MemoryTransport(server, ADMIN)) as api:
-        for name in ("ci", "isthmus"):
-            metadata = {"name": name, "labels": {names.NAMESPACE_LABEL: names.NAMESPACE_LABEL_VALUE}}
-            await api.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-            account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-            await api.create(SERVICE_ACCOUNTS, account, name)
-        for file in sorted(CRDS.glob("*.yaml")):
-            await api.create(CUSTOM_RESOURCE_DEFINITIONS, yaml.safe_load(file.read_text()))
-    return server
 
 
 @dataclass
@@ -60,7 +36,7 @@ class World:
     @property
     def there(self) -> Api:
         """The administrator of the cluster that the Target leads to."""
-        return Api(MemoryTransport(self.leads_to, ADMIN))
+        return admin_of(self.leads_to)
 
     async def connect(self) -> Api:
         """Return the source's client of the target."""
@@ -128,44 +104,28 @@ def _running(name: str) -> Manifest:
 @asynccontextmanager
 async def running(*, target_lost_seconds: float = 120.0) -> AsyncIterator[World]:
     """A source with its controllers, and the cluster that its Target will lead to."""
-    server = await cluster(1)
-    async with Api(MemoryTransport(server, ADMIN)) as home, Api(MemoryTransport(server, ADMIN)) as api:
-        world = World(home, await cluster(2))
+    server = await cluster(wall_clock, Random(1))
+    async with admin_of(server) as home, admin_of(server) as api:
+        world = World(home, await cluster(wall_clock, Random(2)))
+        settings = AgentSettings(target_lost_seconds=target_lost_seconds)
         async with asyncio.TaskGroup() as group:
-            tasks: list[asyncio.Task[None]] = []
-            await _control(world, api, tasks, group, AgentSettings(target_lost_seconds=target_lost_seconds))
+            task = group.create_task(_control(world, api, settings))
             yield world
-            for task in tasks:
-                task.cancel()
+            task.cancel()
 
 
-async def _control(
-    world: World, api: Api, tasks: list[asyncio.Task[None]], group: asyncio.TaskGroup, settings: AgentSettings
-) -> None:
-    """Start what an agent starts for a source, but for gateway and admission."""
-    stores = SourceStores()
-
+async def _control(world: World, api: Api, settings: AgentSettings) -> None:
     async def open_target(_: Target, __: str | None) -> Api:
         return await world.connect()
 
-    def serving(nodes: VirtualNodes, _: Store[ProxyPod]) -> Service:
-        return lambda connection: nodes.serve(connection, None)
-
-    role = SourceRole(
-        api=api,
-        settings=settings,
-        stores=stores,
-        cluster_name="home",
-        clock=wall_clock,
-        outside=Outside("v1.37.2", open_target, serving),
-        pulse_seconds=0.05,
-    )
-
-    async def run() -> None:
-        async with asyncio.TaskGroup() as inner:
-            inner.create_task(follow(api, NAMESPACES, stores.namespaces))
-            inner.create_task(follow(api, TARGETS, stores.targets))
-            inner.create_task(follow(api, CLUSTER_TARGETS, stores.cluster_targets))
-            await role.control(inner)
-
-    tasks.append(group.create_task(run()))
+    async with asyncio.TaskGroup() as group:
+        await processes.source(
+            group,
+            api,
+            name="home",
+            settings=settings,
+            stores=SourceStores(),
+            clock=wall_clock,
+            open_target=open_target,
+            pulse_seconds=0.05,
+        )

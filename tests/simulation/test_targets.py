@@ -1,13 +1,16 @@
 """Targets in memory: how they end (rule M7), and what is believed of them (rule S4)."""
 
 import json
+from random import Random
 from typing import Any
 
 from federation import names
+from federation.clock import wall_clock
 from federation.kinds import POD_CHAPERONS, TARGETS
 from federation.kube.api import Manifest
 from federation.kube.resources import CONFIG_MAPS, NAMESPACES, NODES, PODS
-from tests.simulation.source import World, cluster, running
+from tests.simulation.clusters import cluster
+from tests.simulation.source import World, running
 
 NODE = names.virtual_node_name("ci", "far")
 
@@ -117,7 +120,7 @@ async def test_S4_another_clusters_answer_ends_nothing_and_an_accepted_loss_does
         await world.make_target()
         await ready(world)
         await world.run_pod("a")
-        world.leads_to = await cluster(3)
+        world.leads_to = await cluster(wall_clock, Random(3))
         world.links[-1]._server = world.leads_to  # the same address, another cluster
         world.links[-1].cut()
         world.links[-1].join()
