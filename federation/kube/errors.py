@@ -1,7 +1,9 @@
 """What can go wrong on the wire, as one tree. Exceptions of the libraries underneath never leave this room.
 
 ApiError                    anything a request can fail with
+|-- BadName                 a name that cannot be part of a URL: nothing was sent
 |-- Unreachable             no answer: connection refused, reset, timed out, TLS failed
+|   |-- BadAnswer           an answer that no API server gives: too large, too deep, of a wrong shape, a redirect
 |-- StatusError             the server answered, with a Status
     |-- BadRequest          400
     |-- Unauthorized        401
@@ -16,15 +18,29 @@ ApiError                    anything a request can fail with
 BadKubeconfig               a kubeconfig that cannot be used, and why
 """
 
+import re
 from typing import Any
+
+# What kube-apiserver says before any admission was asked (responsewriters.ForbiddenStatusError). Until its caches of
+# roles are filled, which can be after it says that it is ready, it says so of everybody.
+_BY_AUTHORIZER = re.compile(r'is forbidden: User "[^"]*" cannot [a-z*]+ (resource|path) "')
+_NOT_READY = "not yet ready to handle request"  # admission, before its own caches are filled
 
 
 class ApiError(Exception):
     """A request failed."""
 
 
+class BadName(ApiError):
+    """A name that cannot be part of a URL; the message says which, and nothing was sent."""
+
+
 class Unreachable(ApiError):
     """The server gave no answer."""
+
+
+class BadAnswer(Unreachable):
+    """The server gave an answer that no API server gives; the message says what is wrong with it."""
 
 
 class StatusError(ApiError):
@@ -112,3 +128,20 @@ def from_status(code: int, status: dict[str, Any]) -> StatusError:
     if reason == "Expired":
         kind = Gone
     return kind(code, reason, message, status.get("details"))
+
+
+def is_passing(error: ApiError) -> bool:
+    """Whether an error says nothing of the object that was sent: to be tried again, and never booked as a refusal.
+
+    So are no answer, 401, 429, any 5xx, and of 403 what the authorizer says and what admission says while it starts: a
+    server that is just starting answers all of them. A right that is really missing looks the same for as long as it is
+    missing, so whoever has somewhere else to go should not wait here for ever. A quota, a policy, Pod Security and a
+    namespace that is going speak of the object: those are refusals, and so are 404 and 422.
+    """
+    match error:
+        case Unreachable() | Unauthorized() | TooManyRequests() | ServerError():
+            return True
+        case Forbidden():
+            return _BY_AUTHORIZER.search(error.message) is not None or error.message.endswith(_NOT_READY)
+        case _:
+            return False
