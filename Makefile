@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Test processes at once. Most tests wait for something; each process has labs of its own, of 1-2 GB.
 WORKERS ?= 2
 
-.PHONY: demo test check kube format clean
+.PHONY: demo test check kube mutants format clean
 
 $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Isthmus needs Python >= 3.11 ($(PYTHON) is older). Try: make PYTHON=python3.11 ..."; exit 1; }
@@ -28,6 +28,10 @@ check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+# Patches that undo a mend or a rule: five at random, or MUTANTS="--all".
+mutants: $(READY)
+	@$(BIN)/python -m tests.mutants $(MUTANTS)
 
 format: $(READY)
 	@$(BIN)/ruff format .
