@@ -23,6 +23,7 @@ from federation.agent import Agent
 from federation.extender import serve_extender
 from federation.kube.api import connect
 from federation.kube.errors import ApiError, BadKubeconfig
+from federation.kube.limits import Limits
 from federation.kube.transport import use_small_tls_buffers
 from federation.settings import AgentSettings, ExtenderSettings
 
@@ -49,8 +50,14 @@ def extender() -> None:
 
 async def _agent(settings: AgentSettings) -> None:
     identity = settings.identity or f"{socket.gethostname()}-{os.getpid()}"
-    async with await connect(settings.kubeconfig, settings.context) as api:
-        await Agent(api, settings, identity).run()
+    election_limits = Limits(
+        reconnect_seconds_max=1.0, connections_max=4
+    )  # a late look at the Lease is a late successor
+    async with (
+        await connect(settings.kubeconfig, settings.context) as api,
+        await connect(settings.kubeconfig, settings.context, election_limits) as election_api,
+    ):
+        await Agent(api, election_api, settings, identity).run()
 
 
 async def _extender(settings: ExtenderSettings) -> None:
@@ -65,7 +72,8 @@ def _settings(kind: type[S]) -> S:
         prefix = kind.model_config.get("env_prefix", "")
         for problem in error.errors():
             field = "_".join(str(part) for part in problem["loc"]).upper()
-            print(f"{prefix}{field}: {problem['msg']}", file=sys.stderr)  # noqa: T201  # before the log is set up
+            where = f"{prefix}{field}: " if field else ""  # of several fields together, the message names them
+            print(f"{where}{problem['msg']}", file=sys.stderr)  # noqa: T201  # before the log is set up
         raise SystemExit(2) from None
 
 

@@ -21,10 +21,11 @@ _REGISTER_SECONDS = 30.0  # how often a webhook configuration that was changed b
 
 
 class Agent:
-    """One replica of one cluster's agent."""
+    """One replica of one cluster's agent. The client for the election is one of its own: see there."""
 
-    def __init__(self, api: Api, settings: AgentSettings, identity: str) -> None:
+    def __init__(self, api: Api, election_api: Api, settings: AgentSettings, identity: str) -> None:
         self._api = api
+        self._election_api = election_api
         self._settings = settings
         self._identity = identity
         self._clock = wall_clock
@@ -48,15 +49,15 @@ class Agent:
 
         if not self._settings.leader_elect:
             await work()
-        while True:
-            election = Election(
-                api=self._api,
-                namespace=self._settings.namespace,
-                name="isthmus-agent",
-                identity=self._identity,
-                clock=self._clock,
-            )
-            await election.run(work)
+        election = Election(
+            api=self._election_api,
+            namespace=self._settings.namespace,
+            name="isthmus-agent",
+            identity=self._identity,
+            clock=self._clock,
+            timing=self._settings.election,
+        )
+        await election.run(work)
 
     # -- admission ---------------------------------------------------------------------------------------------------
 

@@ -1,10 +1,12 @@
 """What an operator may set, by environment variables with a prefix (or a settings object in tests)."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from federation.kube.leader import Timing
 
 
 class AgentSettings(BaseSettings):
@@ -27,6 +29,27 @@ class AgentSettings(BaseSettings):
     )
     identity: str = Field(default="", description="This replica's name in the leader's Lease; empty: host and pid.")
     leader_elect: bool = Field(default=True, description="Off only where exactly one agent can run.")
+    lease_seconds: int = Field(
+        default=4,
+        ge=1,
+        le=60,
+        description="How long other replicas believe in a leader that is silent: a killed one is succeeded after this. "
+        "Shorter than an API server's hiccups, the lead changes hands for nothing (rule M9).",
+    )
+    lease_renew_seconds: float = Field(
+        default=3.5,
+        gt=0,
+        le=60,
+        description="How long a leader may fail to renew its Lease before it stops; less than lease_seconds by what "
+        "stopping takes.",
+    )
+    lease_retry_seconds: float = Field(
+        default=0.4,
+        gt=0,
+        le=30,
+        description="Pause between two renewals of the Lease, each one small write; several have to fit into "
+        "lease_renew_seconds.",
+    )
     webhook_bind: str = Field(default="0.0.0.0", description="Address the webhook listens on.")  # noqa: S104  # in a pod
     webhook_port: int = Field(default=9443, ge=0, le=65535, description="Port of the webhook; 0: any free one.")
     webhook_url: str = Field(
@@ -79,6 +102,21 @@ class AgentSettings(BaseSettings):
     )
     log_json: bool = Field(default=False, description="One JSON object a line, for a pod's log.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
+
+    @property
+    def election(self) -> Timing:
+        """The three durations of the leader's election."""
+        return Timing(self.lease_seconds, self.lease_renew_seconds, self.lease_retry_seconds)
+
+    @model_validator(mode="after")
+    def _leave_time_to_renew(self) -> Self:
+        if not 2 * self.lease_retry_seconds <= self.lease_renew_seconds < self.lease_seconds:
+            raise ValueError(
+                f"ISTHMUS_AGENT_LEASE_RENEW_SECONDS ({self.lease_renew_seconds}) must be less than "
+                f"ISTHMUS_AGENT_LEASE_SECONDS ({self.lease_seconds}), and at least twice "
+                f"ISTHMUS_AGENT_LEASE_RETRY_SECONDS ({self.lease_retry_seconds})"
+            )
+        return self
 
 
 class ExtenderSettings(BaseSettings):
