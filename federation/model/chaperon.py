@@ -1,4 +1,9 @@
-"""PodChaperon: the object in a target that owns exactly one candidate or delegate pod."""
+"""PodChaperon: the object in a target that owns exactly one candidate or delegate pod.
+
+Three parties write to it: its source, its target, and whoever else may in either. So only what it cannot do without
+(who it is, that labels and annotations are texts) makes it unreadable; whatever else does not fit is as good as absent
+(rule T1). A chaperon that hid itself by a bad annotation would be taken for one that is gone.
+"""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -7,6 +12,9 @@ from typing import Any
 from federation import names
 from federation.model.kept import keep, keep_manifest, opened, opened_manifest
 from federation.model.pod import has_started
+from federation.model.pod_shapes import TOLD_STATUS
+from federation.model.reading import STORED, fitting, reads, whole
+from federation.model.shape import Fields
 from federation.model.times import parse_time
 
 Manifest = dict[str, Any]
@@ -65,6 +73,14 @@ class Chaperon:
         return f"{self.parent_namespace}/{self.parent_name}"
 
 
+_REMADE_MAX = 1_000_000  # no pod is made again so often: back-off is a minute by then
+
+
+def _restart_policy(spec: object) -> str:
+    policy = spec.get("restartPolicy") if isinstance(spec, dict) else None
+    return policy if isinstance(policy, str) and policy else "Always"
+
+
 def _refused(status: Manifest) -> Manifest:
     """Return the condition by which the target's scheduler says that it has no node, or {}."""
     for condition in status.get("conditions") or []:
@@ -78,11 +94,12 @@ def _refusal(refused: Manifest) -> str:
     return message.partition(" preemption: ")[0]  # what follows repeats it for preemption
 
 
+@reads(names.CHAPERON_KIND, Fields({"metadata": STORED}, ("metadata",)))
 def parse_chaperon(manifest: Manifest) -> Chaperon:
-    """Return the thin chaperon, without its pod spec (the source's view)."""
+    """Return the thin chaperon, without its pod spec (the source's view). Raises Unreadable."""
     metadata = manifest["metadata"]
     annotations, labels = metadata.get("annotations") or {}, metadata.get("labels") or {}
-    status = manifest.get("status") or {}
+    status = fitting(manifest.get("status") or {}, TOLD_STATUS) or {}
     count, _, moment = annotations.get(names.REMADE, "").partition(" ")
     return Chaperon(
         namespace=metadata["namespace"],
@@ -99,9 +116,9 @@ def parse_chaperon(manifest: Manifest) -> Chaperon:
         waits_to_be_allowed=names.WAITS_TO_BE_ALLOWED in annotations,
         asked_after_ungate=names.ASKED_AFTER_UNGATE in annotations,
         pod_missing_since=parse_time(annotations.get(names.POD_MISSING_SINCE)),
-        remade_count=int(count) if count.isdigit() else 0,
+        remade_count=min(whole(count), _REMADE_MAX),
         remade_at=parse_time(moment),
-        restart_policy=(manifest.get("spec") or {}).get("restartPolicy") or "Always",
+        restart_policy=_restart_policy(manifest.get("spec")),
         refusal=_refusal(_refused(status)),
         refused_at=parse_time(_refused(status).get("lastTransitionTime")),
         has_started=has_started(status),
@@ -111,6 +128,6 @@ def parse_chaperon(manifest: Manifest) -> Chaperon:
 
 
 def parse_whole_chaperon(manifest: Manifest) -> Chaperon:
-    """Return the chaperon, with its manifest as long as no pod has been made from it (the target's view)."""
+    """Return the chaperon (the target's view), with its manifest until a pod was made of it. Raises Unreadable."""
     thin = parse_chaperon(manifest)
     return thin if thin.status_text else replace(thin, manifest_text=keep_manifest(manifest))

@@ -10,9 +10,15 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
+from federation.model.reading import Unreadable
+
 Amounts = Mapping[str, int]
 
-_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d{1,3})|([KMGTPE]i|[numkMGTPE]))?")
+AMOUNT_MAX = 2**63 - 1  # an API server cuts quantities there, too; sums stay below it, so that they can be written
+_LENGTH_MAX = 64  # an API server writes none in more than 30
+_RESOURCE_MAX = 512  # a qualified name has 317 at the most
+
+_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d{1,3})|([KMGTPE]i|[numkMGTPE]))?", re.ASCII)
 _SUFFIXES: dict[str | None, Fraction] = {
     None: Fraction(1),
     **{suffix: Fraction(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
@@ -22,17 +28,29 @@ _SUFFIXES: dict[str | None, Fraction] = {
 _BINARY = ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki")
 
 
-@lru_cache(maxsize=4096)  # pods ask for the same few amounts, and exact fractions are slow
 def amount(resource: str, quantity: object, *, is_rounded_up: bool = False) -> int:
-    """Return a quantity ("1500m", "2Gi", 3) of `resource` in its base unit; raises ValueError for anything else."""
-    match = _QUANTITY.fullmatch(str(quantity).strip())
+    """Return a quantity ("1500m", "2Gi", 3) of `resource` in its base unit, at most AMOUNT_MAX either way.
+
+    Raises Unreadable for anything else.
+    """
+    is_number = isinstance(quantity, int | float) and not isinstance(quantity, bool)
+    text = str(quantity).strip() if isinstance(quantity, str) or is_number else ""
+    if len(text) > _LENGTH_MAX or len(resource) > _RESOURCE_MAX:
+        raise Unreadable(f"{resource[:_RESOURCE_MAX]}: a quantity has at most {_LENGTH_MAX} characters")
+    return _amount(resource, text, is_rounded_up)
+
+
+@lru_cache(maxsize=4096)  # pods ask for the same few amounts, and exact fractions are slow
+def _amount(resource: str, text: str, is_rounded_up: bool) -> int:
+    match = _QUANTITY.fullmatch(text)
     if match is None:
-        raise ValueError(f"{resource}: {quantity!r} is not a quantity")
+        raise Unreadable(f"{resource}: {text!r} is not a quantity")
     number, exponent, suffix = match.groups()
     value = Fraction(number) * (Fraction(10) ** int(exponent) if exponent else _SUFFIXES[suffix])
     if resource == "cpu":
         value *= 1000
-    return -(-value.numerator // value.denominator) if is_rounded_up else value.numerator // value.denominator
+    found = -(-value.numerator // value.denominator) if is_rounded_up else value.numerator // value.denominator
+    return max(-AMOUNT_MAX, min(found, AMOUNT_MAX))
 
 
 def amounts(quantities: Mapping[str, object] | None, *, is_rounded_up: bool = False) -> dict[str, int]:
@@ -57,11 +75,11 @@ def quantities(values: Amounts) -> dict[str, str]:
 
 
 def total(many: Iterable[Amounts]) -> dict[str, int]:
-    """Return the sum of several amounts."""
+    """Return the sum of several amounts, at most AMOUNT_MAX each."""
     result: dict[str, int] = {}
     for one in many:
         for name, value in one.items():
-            result[name] = result.get(name, 0) + value
+            result[name] = min(result.get(name, 0) + value, AMOUNT_MAX)
     return result
 
 

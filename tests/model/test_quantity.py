@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.model.quantity import amount, amounts, largest, pod_requests, quantities, quantity, total
+from federation.model.quantity import AMOUNT_MAX, amount, amounts, largest, pod_requests, quantities, quantity, total
+from federation.model.reading import Unreadable
 
 
 @pytest.mark.parametrize(
@@ -85,3 +86,19 @@ def container(cpu: str, **more: Any) -> dict[str, Any]:
 )
 def test_a_pod_asks_for_what_the_scheduler_counts(spec: dict[str, Any], cpu: int) -> None:
     assert pod_requests(spec) == {"cpu": cpu, "pods": 1}
+
+
+@pytest.mark.parametrize("value", ["²", "٣", "1" * 5000, "1e+" + "9" * 100, None, True, [], {}, "1e9999", float("inf")])
+def test_what_is_no_quantity_is_refused_whatever_it_is(value: object) -> None:
+    with pytest.raises(Unreadable):
+        amount("memory", value)
+    with pytest.raises(Unreadable):
+        amount("m" * 1000, "1")
+
+
+def test_amounts_end_where_they_can_still_be_written() -> None:
+    assert amount("memory", "1E999") == amount("memory", "9" * 60) == AMOUNT_MAX
+    assert amount("memory", "-1E999") == -AMOUNT_MAX
+    assert amount("memory", "1e-999", is_rounded_up=True) == 1
+    assert total([{"cpu": AMOUNT_MAX}, {"cpu": AMOUNT_MAX}]) == {"cpu": AMOUNT_MAX}
+    assert amount("cpu", quantity("cpu", AMOUNT_MAX)) == AMOUNT_MAX
