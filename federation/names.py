@@ -31,6 +31,7 @@ UNGATED_AT = OURS + "ungated-at"  # RFC 3339, when our gate was removed
 ASKING = OURS + "asking"  # how targets are asked, as admission found: the user's wish, or what the spec needs
 SPREAD = OURS + "spread"  # topology keys as submitted: "<label of virtual nodes>=<submitted key>,..."
 RESERVED_CONDITION = PREFIX + "Reserved"  # why a proxy waits, cluster by cluster
+RESERVATIONS = OURS + "reservations"  # "<virtual node>=<chaperon uid>,...": no other chaperon may be allowed (S7)
 
 # On chaperons, and copied to candidate pods.
 PARENT_NAME = PREFIX + "parent-name"
@@ -45,6 +46,9 @@ ASKED_AFTER_UNGATE = OURS + "asked-after-ungate"  # its reservation may be bound
 TARGET = OURS + "target"  # label: the source's target that it was made for; several may lead to one cluster
 NODE_NAME = OURS + "node-name"  # the node held for it, beside is-reserved
 REMADE = OURS + "remade"  # "<count> <RFC 3339>": how often the candidate was made again, and when last
+# The two records of rule S7, written in the target alone.
+POD_UID = OURS + "pod-uid"  # the pod that its reservation, and so being allowed, is for; beside is-reserved
+REPLACEABLE = OURS + "replaceable"  # uid of a pod that surely never ran, or may run again: another may take its place
 
 # In a target: what a Source stands for. The roles' names are part of the contract with Admiralty.
 SOURCE_ROLE = "admiralty-source"

@@ -11,6 +11,16 @@ Manifest = dict[str, Any]
 
 _TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105  # a path, not a secret
 _NOT_CARRIED = (names.PREFIX, names.OURS, "kubectl.kubernetes.io/last-applied-configuration")
+# What is told of a pod on its chaperon alone.
+_RECORDS = (
+    names.IS_RESERVED,
+    names.IS_ALLOWED,
+    names.POD_MISSING_SINCE,
+    names.REMADE,
+    names.NODE_NAME,
+    names.POD_UID,
+    names.REPLACEABLE,
+)
 # What the target's own admission computes anew; carried over, a different default there would refuse the pod.
 _TARGET_COMPUTES = ("priority", "preemptionPolicy", "overhead", "ephemeralContainers")
 
@@ -88,7 +98,6 @@ def _drop_token_volume(spec: Manifest) -> None:
 def pod_of(chaperon: Manifest) -> Manifest:
     """Return the candidate pod of a chaperon: same name, labels and annotations, owned by it."""
     metadata = chaperon["metadata"]
-    internal = (names.IS_RESERVED, names.IS_ALLOWED, names.POD_MISSING_SINCE, names.REMADE, names.NODE_NAME)
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -96,7 +105,7 @@ def pod_of(chaperon: Manifest) -> Manifest:
             "name": metadata["name"],
             "namespace": metadata["namespace"],
             "labels": dict(metadata.get("labels") or {}),
-            "annotations": {k: v for k, v in (metadata.get("annotations") or {}).items() if k not in internal},
+            "annotations": {k: v for k, v in (metadata.get("annotations") or {}).items() if k not in _RECORDS},
             "ownerReferences": [
                 {
                     "apiVersion": names.API_VERSION,

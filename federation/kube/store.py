@@ -49,6 +49,7 @@ class Store(Generic[T]):
         self._functions = dict(indexes or {})
         self._indexes: dict[str, dict[str, dict[Key, T]]] = {name: defaultdict(dict) for name in self._functions}
         self._subscribers: list[Subscriber[T]] = []
+        self._mourners: list[Callable[[Key, T], None]] = []
         self._seen = 0  # how far the watch has come
         self._learnt: dict[Key, int] = {}  # versions that we know from our own writes, ahead of the watch
         self.synced = asyncio.Event()
@@ -83,6 +84,14 @@ class Store(Generic[T]):
         self._subscribers.append(subscriber)
         for key, item in list(self._items.items()):
             subscriber(key, None, item)
+
+    def subscribe_to_ends(self, mourner: Callable[[Key, T], None]) -> None:
+        """Call `mourner(key, last)` when the watch says that an object was deleted; `last` is what was deleted.
+
+        That is a fact, unlike an object that is missing from a list: what became of it in between nobody knows. An
+        object that only ceased to match the watch's selectors is reported in the same way, as it was just before.
+        """
+        self._mourners.append(mourner)
 
     @property
     def trouble(self) -> str:
@@ -120,10 +129,15 @@ class Store(Generic[T]):
             self._set(key, self._parse(manifest))
 
     def remove(self, manifest: Manifest) -> None:
-        """Forget an object that the watch says is gone."""
+        """Forget an object that the watch says is gone; subscribers get its final state as the old one."""
         key = key_of(manifest)
-        if not self._is_behind(key, manifest, is_equal_news=True):
-            self._set(key, None)
+        if self._is_behind(key, manifest, is_equal_news=True):
+            return
+        last = self._parse(manifest)
+        self._set(key, None, last)
+        if last is not None:
+            for mourner in self._mourners:
+                mourner(key, last)
 
     def _is_behind(self, key: Key, manifest: Manifest, *, is_equal_news: bool) -> bool:
         """Whether the watch says of an object what was before, or is, what we know from our own write."""
@@ -149,7 +163,7 @@ class Store(Generic[T]):
         self.synced.set()
         self.trouble = ""
 
-    def _set(self, key: Key, new: T | None) -> None:
+    def _set(self, key: Key, new: T | None, last: T | None = None) -> None:
         old = self._items.get(key)
         if old is None and new is None:
             return
@@ -166,4 +180,4 @@ class Store(Generic[T]):
             for value in function(new) if new is not None else ():
                 index[value][key] = new  # type: ignore[assignment]  # new is not None here
         for subscriber in self._subscribers:
-            subscriber(key, old, new)
+            subscriber(key, old if last is None else last, new)

@@ -24,6 +24,8 @@ Manifest = dict[str, Any]
 class Chaperon:
     """A chaperon.
 
+    `is_candidate` says whether its pod goes to the candidate scheduler, so that nothing but our extender binds it;
+    `pod_uid` is the pod that may be bound, `replaceable` the one that another may take the place of (rule S7).
     `refusal` is why the target's scheduler has no node for it, empty where it did not refuse, `refused_at` since when;
     `has_started` says whether a container of its pod ever ran, `has_ended` whether the pod's phase is terminal.
     """
@@ -45,6 +47,9 @@ class Chaperon:
     remade_count: int
     remade_at: datetime | None
     restart_policy: str
+    is_candidate: bool
+    pod_uid: str
+    replaceable: str
     refusal: str
     refused_at: datetime | None
     has_started: bool = field(compare=False)  # no news by itself: a refusal goes, or the pod is missing, as well
@@ -76,9 +81,9 @@ class Chaperon:
 _REMADE_MAX = 1_000_000  # no pod is made again so often: back-off is a minute by then
 
 
-def _restart_policy(spec: object) -> str:
-    policy = spec.get("restartPolicy") if isinstance(spec, dict) else None
-    return policy if isinstance(policy, str) and policy else "Always"
+def _word(spec: object, key: str) -> str:
+    word = spec.get(key) if isinstance(spec, dict) else None
+    return word if isinstance(word, str) else ""
 
 
 def _refused(status: Manifest) -> Manifest:
@@ -118,7 +123,10 @@ def parse_chaperon(manifest: Manifest) -> Chaperon:
         pod_missing_since=parse_time(annotations.get(names.POD_MISSING_SINCE)),
         remade_count=min(whole(count), _REMADE_MAX),
         remade_at=parse_time(moment),
-        restart_policy=_restart_policy(manifest.get("spec")),
+        restart_policy=_word(manifest.get("spec"), "restartPolicy") or "Always",
+        is_candidate=_word(manifest.get("spec"), "schedulerName") == names.CANDIDATE_SCHEDULER,
+        pod_uid=annotations.get(names.POD_UID, ""),
+        replaceable=annotations.get(names.REPLACEABLE, ""),
         refusal=_refusal(_refused(status)),
         refused_at=parse_time(_refused(status).get("lastTransitionTime")),
         has_started=has_started(status),

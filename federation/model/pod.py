@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
@@ -16,6 +16,7 @@ from federation.model.times import parse_time
 Manifest = dict[str, Any]
 
 _TERMINAL = ("Succeeded", "Failed")
+_GRACE_SECONDS_MAX = 366 * 86400  # more would only serve to reach back before all times
 
 
 class Asking(StrEnum):
@@ -184,7 +185,10 @@ def parse_proxy(manifest: Manifest) -> ProxyPod | None:
 
 @dataclass(frozen=True, slots=True)
 class TargetPod:
-    """A candidate or delegate pod, in the target."""
+    """A candidate or delegate pod, in the target.
+
+    `deleted_at` is when its deletion was asked for. `is_final`: this is how it was when the API server removed it.
+    """
 
     namespace: str
     name: str
@@ -195,12 +199,22 @@ class TargetPod:
     is_terminating: bool
     is_unschedulable: bool
     owner_uid: str
+    deleted_at: datetime | None
     status_text: bytes = field(repr=False)
+    is_final: bool = False
 
     @property
     def status(self) -> Manifest:
         """The status as the API server has it."""
         return opened(self.status_text)
+
+
+def _deleted_at(metadata: Mapping[str, Any]) -> datetime | None:
+    """Return when a deletion was asked for: `deletionTimestamp` is when the grace given to the pod is over."""
+    moment, grace = parse_time(metadata.get("deletionTimestamp")), metadata.get("deletionGracePeriodSeconds")
+    if moment is None or not isinstance(grace, int):
+        return moment
+    return moment - timedelta(seconds=min(max(grace, 0), _GRACE_SECONDS_MAX))
 
 
 def parse_target_pod(manifest: Manifest) -> TargetPod | None:
@@ -220,5 +234,6 @@ def parse_target_pod(manifest: Manifest) -> TargetPod | None:
         is_terminating=bool(metadata.get("deletionTimestamp")),
         is_unschedulable=scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable",
         owner_uid=owner["uid"],
+        deleted_at=_deleted_at(metadata),
         status_text=keep(status),
     )

@@ -3,15 +3,21 @@
 kube-scheduler has picked the node with all its usual features, assumes the pod there and calls us from a goroutine of
 the pod's own, so its cycle runs on. We mark the chaperon reserved and wait on our watches, never polling. Before an
 error is answered the candidate is deleted: after an error kube-scheduler would come back in seconds (rule M4).
+
+Which pod is bound is on record before it can start (rule S7): with the mark where there was a hold, else just before
+the Binding. Another is bound only where it is on record, too, that the one before never ran, or may run again. That the
+pod is still there, and the same, the API server itself makes sure of: the Binding carries its uid.
 """
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from loguru import logger
 
 from federation import names
+from federation.decisions.mirroring import record_patch
 from federation.kinds import POD_CHAPERONS
 from federation.kube.api import Api
 from federation.kube.errors import ApiError, Conflict, NotFound
@@ -20,6 +26,8 @@ from federation.kube.store import Store
 from federation.model.chaperon import Chaperon
 from federation.model.pod import TargetPod
 from federation.reservation.holds import Hold, Holds, Verdict
+
+_MARK_ATTEMPTS = 5  # each after a fresh look; nobody changes a chaperon so often that all of them are in vain
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,7 @@ class Extender:
         self._deadlines = deadlines
         self.holds = Holds()
         self.strangers = 0  # bind requests for pods without a chaperon of theirs: answered by an error, counted
+        self.repeats = 0  # pods that were not bound because one before them may have run
         chaperons.subscribe(lambda key, old, new: self._on_chaperon(key, new))
         pods.subscribe(self._on_pod)
 
@@ -113,16 +122,27 @@ class Extender:
         return str(verdict)
 
     async def _mark(self, hold: Hold, chaperon: Chaperon) -> None:
-        patch = {
-            "metadata": {
-                "uid": chaperon.uid,
-                "annotations": {names.IS_RESERVED: "true", names.NODE_NAME: hold.node_name},
-            }
-        }
+        """Mark it reserved for this pod, unless it is allowed meanwhile: then it may be for another pod."""
+        marks = {names.IS_RESERVED: "true", names.NODE_NAME: hold.node_name, names.POD_UID: hold.pod_uid}
         try:
-            self._chaperons.learn(await self._api.patch(POD_CHAPERONS, chaperon.name, patch, chaperon.namespace))
+            for _ in range(_MARK_ATTEMPTS):
+                with contextlib.suppress(Conflict):  # our watch is behind
+                    return await self._put_on_record(chaperon, marks)
+                self._chaperons.learn(await self._api.get(POD_CHAPERONS, chaperon.name, chaperon.namespace))
+                current = self._chaperons.get(chaperon.namespace, chaperon.name)
+                if current is None or current.uid != chaperon.uid:
+                    return hold.end(Verdict.CHAPERON_GONE)
+                self._on_chaperon((hold.namespace, hold.name), current)
+                if hold.verdict.done():
+                    return None
+                chaperon = current
         except NotFound:
-            hold.end(Verdict.CHAPERON_GONE)
+            return hold.end(Verdict.CHAPERON_GONE)
+        raise Conflict(409, "Conflict", f"PodChaperon {chaperon.name} changes all the time")
+
+    async def _put_on_record(self, chaperon: Chaperon, annotations: Mapping[str, str | None]) -> None:
+        patch = record_patch(chaperon, annotations)
+        self._chaperons.learn(await self._api.patch(POD_CHAPERONS, chaperon.name, patch, chaperon.namespace))
 
     async def _verdict(self, hold: Hold) -> Verdict:
         """Wait; the deadline is short while others wait for room here."""
@@ -145,14 +165,17 @@ class Extender:
         )
 
     async def _go_ahead(self, hold: Hold) -> str:
-        """Bind, if pod and chaperon are live what they were: same uid, not terminating, still allowed."""
-        chaperon, pod = self._chaperons.get(hold.namespace, hold.name), self._pods.get(hold.namespace, hold.name)
+        """Bind the pod that is on record, or put it there first; a pod that may have run is followed by no other."""
+        chaperon = self._chaperons.get(hold.namespace, hold.name)
         if chaperon is None or chaperon.is_terminating or not chaperon.is_allowed:
             await self._give_up(hold)
             return str(Verdict.CHAPERON_GONE)
-        if pod is None or pod.uid != hold.pod_uid or pod.is_terminating:
-            await self._unmark(hold)
-            return str(Verdict.POD_GONE)
+        if chaperon.pod_uid != hold.pod_uid:
+            if chaperon.pod_uid and chaperon.replaceable != chaperon.pod_uid:
+                self.repeats += 1
+                await self._give_up(hold)
+                return f"it is allowed for pod {chaperon.pod_uid}, which may have run"
+            await self._put_on_record(chaperon, {names.POD_UID: hold.pod_uid})
         binding = {
             "apiVersion": "v1",
             "kind": "Binding",
@@ -181,7 +204,7 @@ async def unmark(api: Api, chaperon: Chaperon) -> None:
         "metadata": {
             "uid": chaperon.uid,
             "resourceVersion": chaperon.resource_version,
-            "annotations": {names.IS_RESERVED: None, names.NODE_NAME: None},
+            "annotations": {names.IS_RESERVED: None, names.NODE_NAME: None, names.POD_UID: None},
         }
     }
     with contextlib.suppress(NotFound, Conflict):

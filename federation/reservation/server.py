@@ -40,6 +40,9 @@ def application(extender: Extender) -> web.Application:
             "# HELP isthmus_extender_strangers_total Bind requests for pods without a PodChaperon of theirs.",
             "# TYPE isthmus_extender_strangers_total counter",
             f"isthmus_extender_strangers_total {extender.strangers}",
+            "# HELP isthmus_extender_repeats_total Pods not bound because one before them may have run.",
+            "# TYPE isthmus_extender_repeats_total counter",
+            f"isthmus_extender_repeats_total {extender.repeats}",
         ]
         return web.Response(text="\n".join(lines) + "\n")
 
