@@ -152,6 +152,7 @@ class SourceRole:
             experience=self._experience,
             clock=clock,
             no_room_after=timedelta(seconds=settings.no_room_seconds),
+            own_config_names=settings.own_configs,
         )
         connections = self._kept.connections.current
         feedback = Feedback(api=api, pods=self._pods, connections=connections)
@@ -170,6 +171,8 @@ class SourceRole:
             connections=connections,
             is_labelled=self._is_labelled,
             workers=settings.workers,
+            own_config_names=settings.own_configs,
+            go_on=self._go_on,
         )
 
     async def control(self, group: asyncio.TaskGroup) -> None:

@@ -58,6 +58,7 @@ SOURCE_OF = OURS + "source-of"  # annotation beside it: `<namespace>/<name>`, wh
 ISSUED_AT = OURS + "issued-at"  # RFC 3339, on a credential's Secret
 EXPIRES_AT = OURS + "expires-at"
 ISSUED_FOR = OURS + "issued-for"  # what it was issued for and what was written: anything else is issued anew
+SHARED = OURS + "shared"  # label, "true": its owner lets pods of sources read this ConfigMap or Secret (rule T6)
 RENEWAL = OURS + "renewal"  # extension in a kubeconfig: the Secret of that cluster which holds the next one
 # On Targets, ClusterTargets and their kubeconfig Secrets (rules S4, M7).
 TARGET_FINALIZER = OURS + "target"  # a Target goes after all that it stands for is gone

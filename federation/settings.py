@@ -85,6 +85,14 @@ class AgentSettings(BaseSettings):
         description="Life of a source's credential, issued anew at half of it; a source that is away for longer than "
         "a third of it has to be handed a new one. The API server may allow less.",
     )
+    own_config_names: str = Field(
+        default="",
+        pattern=r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?(,|$))*$",
+        max_length=10_000,
+        description="Names, with commas between, of ConfigMaps that every cluster makes for itself in every namespace "
+        "(openshift-service-ca.crt, istio-ca-root-cert): not copied, and read by pods as the target has them. "
+        "kube-root-ca.crt always is one (rule T6).",
+    )
     start_wait_seconds: float = Field(
         default=10.0, ge=0, le=300, description="How long an agent that starts reads before it writes (rule S5)."
     )
@@ -117,6 +125,11 @@ class AgentSettings(BaseSettings):
                 f"ISTHMUS_AGENT_LEASE_RETRY_SECONDS ({self.lease_retry_seconds})"
             )
         return self
+
+    @property
+    def own_configs(self) -> frozenset[str]:
+        """The names in `own_config_names`."""
+        return frozenset(name for name in self.own_config_names.split(",") if name)
 
 
 class ExtenderSettings(BaseSettings):

@@ -48,6 +48,8 @@ class WhatFollows:
     connections: Callable[[], list[Connection]]
     is_labelled: Callable[[str], bool]
     workers: int
+    own_config_names: frozenset[str] = frozenset()
+    go_on: Callable[[Key], None] = lambda key: None  # place a proxy that waited for its configuration (rule T6)
     services: Store[Original] = field(default_factory=lambda: Store(parse_original, _IN_NAMESPACE))
     ingresses: Store[Original] = field(default_factory=lambda: Store(parse_original, _IN_NAMESPACE))
     versions: dict[Kind, Store[str]] = field(default_factory=lambda: {kind: Store(_version) for kind in RESOURCES})
@@ -59,7 +61,9 @@ class WhatFollows:
         """Build the reconcilers and their queues."""
         service = Follower(self._world(self.services), ServiceRule(self.pods, self.is_labelled))
         ingress = Follower(self._world(self.ingresses), IngressRule(self.services))
-        config = ConfigCopies(api=self.api, pods=self.pods, connections=self.connections)
+        config = ConfigCopies(
+            api=self.api, pods=self.pods, connections=self.connections, own_names=self.own_config_names
+        )
         self._services = Workqueue("services", service.reconcile, workers=self.workers)
         self._ingresses = Workqueue("ingresses", ingress.reconcile, workers=self.workers)
         self._configs = Workqueue("configuration", config.reconcile, workers=self.workers)
@@ -130,8 +134,13 @@ class WhatFollows:
                 self._services.add((service.namespace, service.name))
 
     def _on_config(self, kind: Kind, key: Key, old: str | None, new: str | None) -> None:
-        if new is not None and new != old and self.pods.by("reference", reference_index(kind, *key)):
-            self._configs.add((kind, *key))
+        pods = self.pods.by("reference", reference_index(kind, *key))
+        if new is None or new == old or not pods:
+            return
+        self._configs.add((kind, *key))
+        for pod in pods if old is None else []:
+            if pod.node_name and pod.waiting_message:
+                self.go_on((pod.namespace, pod.name))
 
     def _add_configs(self, pod: ProxyPod) -> None:
         for key in reference_keys(pod):

@@ -42,6 +42,7 @@ class Placement:
         experience: Experience,
         clock: Clock,
         no_room_after: timedelta = NO_ROOM_AFTER,
+        own_config_names: frozenset[str] = frozenset(),
     ) -> None:
         self._pods = pods
         self._nodes = nodes
@@ -59,6 +60,7 @@ class Placement:
             outlook=outlook,
             experience=experience,
             clock=clock,
+            own_config_names=own_config_names,
         )
 
     async def reconcile(self, key: Key) -> float | None:

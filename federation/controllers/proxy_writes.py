@@ -13,7 +13,7 @@ from loguru import logger
 
 from federation import names
 from federation.clock import Clock
-from federation.controllers.commitment import Commitment
+from federation.controllers.commitment import Commitment, Waits
 from federation.controllers.connection import Connection
 from federation.controllers.experience import Experience
 from federation.controllers.outlook import Outlook
@@ -47,6 +47,7 @@ class ProxyWrites:
         outlook: Outlook,
         experience: Experience,
         clock: Clock,
+        own_config_names: frozenset[str] = frozenset(),
     ) -> None:
         self._api = api
         self._cluster_name = cluster_name
@@ -55,7 +56,7 @@ class ProxyWrites:
         self._outlook = outlook
         self._experience = experience
         self._clock = clock
-        self._commitment = Commitment(api)
+        self._commitment = Commitment(api, own_config_names)
 
     async def perform(
         self, actions: Sequence[intents.Action], proxy: ProxyPod | None, connections: dict[str, Connection]
@@ -86,7 +87,7 @@ class ProxyWrites:
             case intents.ForgetTargets(finalizers):
                 await self._forget(proxy, finalizers, connections)
             case intents.Allow(node_name, chaperon):
-                await self._commitment.allow(proxy, chaperon, connections[node_name])
+                await self._allow(proxy, chaperon, connections[node_name])
             case intents.Ungate():
                 await self._ungate(proxy, action)
             case intents.Bind(node_name):
@@ -122,6 +123,14 @@ class ProxyWrites:
             message = error.message if isinstance(error, StatusError) else str(error)
             self._experience.rejected(proxy, connection.target.node_name, message)
             logger.warning("target refused a chaperon", pod=proxy.name, target=connection.target.name, error=message)
+
+    async def _allow(self, proxy: ProxyPod, chaperon: Chaperon, connection: Connection) -> None:
+        try:
+            await self._commitment.allow(proxy, chaperon, connection)
+        except Waits as why:
+            if why.message != proxy.waiting_message:
+                await self._explain(proxy, why.message)
+            raise
 
     async def _withdraw(self, chaperon: Chaperon, connection: Connection, *, is_orphan: bool) -> None:
         if is_orphan and await self._is_alive(chaperon):

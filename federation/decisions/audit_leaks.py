@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from federation import names
-from federation.model.audit import Finding, Observed, SeenCluster, SeenCopy, SeenOriginal, Severity
+from federation.decisions.following import is_waiting
+from federation.model.audit import Finding, Observed, SeenChaperon, SeenCluster, SeenCopy, SeenOriginal, Severity
 from federation.model.left_behind import CONFIG_MAP, LeftBehind
 from federation.model.pod import ProxyPod
 
@@ -14,8 +15,9 @@ def leaks(seen: Observed) -> Iterator[Finding]:
     """Yield what nobody will remove."""
     ours = seen.source_names
     originals = {original.uid: original for original in seen.source.originals}
+    waiting = frozenset(proxy.uid for proxy in seen.source.proxies if is_waiting(proxy.waiting_message))
     for cluster in seen.clusters:
-        yield from _owned_copies(cluster, ours)
+        yield from _owned_copies(cluster, ours, waiting)
         yield from _following_copies(cluster, ours, originals)
         yield from _identity(cluster)
     yield from _virtual_nodes(seen)
@@ -25,15 +27,18 @@ def leaks(seen: Observed) -> Iterator[Finding]:
         yield _left_behind(entry)
 
 
-def _owned_copies(cluster: SeenCluster, ours: frozenset[str]) -> Iterator[Finding]:
-    """A ConfigMap or Secret has the chaperons that need it as owners, and is brought for a committed one only."""
+def _owned_copies(cluster: SeenCluster, ours: frozenset[str], waiting: frozenset[str]) -> Iterator[Finding]:
+    """A ConfigMap or Secret has the chaperons that need it as owners, and is brought for a committed one only.
+
+    `waiting` are the uids of bound proxies of which some configuration is there and some is not (rule T6).
+    """
     chaperons = {seen.chaperon.uid: seen for seen in cluster.chaperons}
     for copy in cluster.copies:
         if copy.is_terminating or copy.follows_original:
             continue
         living = [chaperons[uid] for uid in copy.owners if uid in chaperons]
         if living:
-            if not any(one.chaperon.is_allowed or not one.is_live for one in living):
+            if not any(_may_have_copies(one, waiting) for one in living):
                 message = "none of the PodChaperons that own it is allowed: a losing cluster must never see it"
                 yield _of_copy(cluster, copy, "copied-too-early", Severity.VIOLATION, message, "delete the copy")
         elif copy.owners or copy.parent_cluster_name in ours:
@@ -41,6 +46,10 @@ def _owned_copies(cluster: SeenCluster, ours: frozenset[str]) -> Iterator[Findin
             what = "no PodChaperon that owns it exists" if copy.owners else "no PodChaperon owns it"
             message = f"{what}: it stays for ever"
             yield _of_copy(cluster, copy, "copy-without-owner", Severity.LEAK, message, "delete the copy")
+
+
+def _may_have_copies(one: SeenChaperon, waiting: frozenset[str]) -> bool:
+    return one.chaperon.is_allowed or not one.is_live or one.chaperon.parent_uid in waiting
 
 
 def _following_copies(

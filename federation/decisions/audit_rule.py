@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from federation import names
+from federation.decisions.following import is_waiting
 from federation.model.audit import Finding, Observed, SeenChaperon, SeenCluster, Severity
 from federation.model.pod import ProxyPod
 
@@ -119,6 +120,8 @@ def _with_proxy(one: _Placed, proxy: ProxyPod, nodes: dict[str, str]) -> Iterato
         rule, what = ("allowed-elsewhere", "is allowed") if is_allowed else ("chaperon-elsewhere", "is still here")
         message = f"it {what}, and its proxy pod is bound to {proxy.node_name}"
         yield one.finding(rule, Severity.VIOLATION, message, _LIVE_SOURCE)
+    elif not is_allowed and is_waiting(proxy.waiting_message):
+        yield one.finding("waits-for-configuration", Severity.WARNING, proxy.waiting_message, "see the message")
     elif not is_allowed:
         message = f"its proxy pod is bound to {proxy.node_name}, and it is not allowed"
         fix = "see that the source's agent runs and may write ConfigMaps, Secrets and PodChaperons here"

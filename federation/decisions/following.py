@@ -9,8 +9,11 @@ from typing import Any
 
 from federation import names
 from federation.model.chaperon import Chaperon
+from federation.model.references import Reference
 
 Manifest = dict[str, Any]
+
+_WAITING = "waiting for its configuration:"
 
 
 def _owner(chaperon: Chaperon) -> Manifest:
@@ -25,8 +28,7 @@ def _owner(chaperon: Chaperon) -> Manifest:
 def copy_of(original: Manifest, chaperons: Sequence[Chaperon], existing: Manifest | None) -> Manifest | None:
     """Return the copy that these chaperons (at least one) need, or None where nothing is to be written.
 
-    An object of that name that is not a copy of ours (the target's own, or this very object where the target is the
-    source itself) is left alone, and the pod uses it.
+    An object of that name that is not a copy of ours (the target's own) is left alone.
     """
     metadata, cluster_name = original["metadata"], chaperons[0].parent_cluster_name
     copy: Manifest = {
@@ -54,3 +56,42 @@ def copy_of(original: Manifest, chaperons: Sequence[Chaperon], existing: Manifes
     copy["metadata"]["ownerReferences"] = [*owners, *missing]
     copy["metadata"]["resourceVersion"] = known["resourceVersion"]
     return copy
+
+
+def placeholder(reference: Reference, namespace: str, existing: Manifest | None = None) -> Manifest:
+    """Return what stands for an original that is not at home and that a pod can do without.
+
+    Empty, it takes the name in the target, so that the pod reads nothing of the target's own there, now or later (T6).
+    Where a copy exists, from an original that was deleted, others of our pods may be reading it: it stays as it is.
+    """
+    metadata = {"name": reference.name, "namespace": namespace, "uid": ""}
+    made: Manifest = {"kind": reference.kind, "metadata": metadata}
+    if existing is None:
+        return made | ({"type": "Opaque"} if reference.kind == "Secret" else {})
+    metadata["uid"] = (existing["metadata"].get("labels") or {}).get(names.PARENT_UID, "")
+    return made | {key: existing[key] for key in ("data", "binaryData", "type") if key in existing}
+
+
+def waiting_message(target: str, missing: Sequence[Reference], foreign: Sequence[Reference]) -> str:
+    """Return why a bound pod may not go ahead in a target yet (T6); empty where it may.
+
+    `missing` are required and not at home, `foreign` are objects of the target's own under the names of ours.
+    """
+    parts = []
+    if missing:
+        parts.append(f"{_listed(missing)} not found in the pod's namespace")
+    if foreign:
+        parts.append(
+            f"{target} has {_listed(foreign)} of its own, which the pod must not read: its owner deletes or renames "
+            f'it, or lets pods of other clusters read it by the label {names.SHARED}: "true"'
+        )
+    return f"bound to {target}, {_WAITING} {'; '.join(parts)}" if parts else ""
+
+
+def is_waiting(message: str) -> bool:
+    """Whether what a proxy says of its waiting is that its configuration is not there, or not its own."""
+    return _WAITING in message
+
+
+def _listed(references: Sequence[Reference]) -> str:
+    return ", ".join(f"{reference.kind} {reference.name}" for reference in references)

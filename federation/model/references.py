@@ -31,6 +31,28 @@ def references(spec: Mapping[str, Any]) -> tuple[Reference, ...]:
     return tuple(sorted(found - {_OF_EVERY_NAMESPACE}))
 
 
+def required(spec: Mapping[str, Any]) -> frozenset[Reference]:
+    """Return the references without which no container of the pod may start.
+
+    Optional everywhere it is named is optional; so are image pull secrets, without which a kubelet tries all the same.
+    """
+    pull_secrets = {"imagePullSecrets": None}
+    return frozenset(references({**_without_optional(spec), **pull_secrets}))
+
+
+def _without_optional(value: Any) -> Any:
+    """Return a spec without everything that calls itself optional."""
+    if isinstance(value, Mapping):
+        return {key: _without_optional(inner) for key, inner in value.items() if not _is_optional(inner)}
+    if isinstance(value, list):
+        return [_without_optional(inner) for inner in value]
+    return value
+
+
+def _is_optional(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.get("optional") is True
+
+
 def _named(source: Mapping[str, Any], config_map: str, secret: str) -> Iterator[Reference]:
     if name := (source.get(config_map) or {}).get("name"):
         yield Reference("ConfigMap", name)
@@ -46,3 +68,17 @@ def _in_volumes(spec: Mapping[str, Any]) -> Iterator[Reference]:
             yield Reference("Secret", name)
         for source in (volume.get("projected") or {}).get("sources") or []:
             yield from _named(source, "configMap", "secret")
+        yield from _of_drivers(volume)
+
+
+def _of_drivers(volume: Mapping[str, Any]) -> Iterator[Reference]:
+    """Yield the Secrets by which volumes are mounted (csi, iscsi, rbd, flexVolume, azureFile, ...)."""
+    if name := (volume.get("azureFile") or {}).get("secretName"):
+        yield Reference("Secret", name)
+    for source in volume.values():
+        if isinstance(source, Mapping):
+            yield from (
+                Reference("Secret", source[key]["name"])
+                for key in ("secretRef", "nodePublishSecretRef")
+                if (source.get(key) or {}).get("name")
+            )

@@ -193,3 +193,22 @@ async def test_leases_are_made_by_put(client: HttpClient, home: str) -> None:
     assert (await client.replace(path, made))["spec"]["holderIdentity"] == "you"
     refused = await refusal("PUT", path, made, client=client)
     assert refused.code == 409
+
+
+async def test_a_patch_that_only_tests_shows_the_object_where_it_holds_and_changes_nothing(
+    client: HttpClient, home: str
+) -> None:
+    path, headers = f"{home}/secrets", {"content-type": "application/json-patch+json"}
+    made = await client.create(path, {"metadata": {"name": "a", "labels": {"x/y": "z"}}, "data": {"k": "dg=="}})
+
+    def test(label: str, value: str) -> list[dict[str, str]]:
+        return [{"op": "test", "path": f"/metadata/labels/{label}", "value": value}]
+
+    shown = await client.send("PATCH", f"{path}/a", test("x~1y", "z"), headers=headers)
+    assert shown["data"] == {"k": "dg=="}
+    assert shown["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+    for label, value in (("x~1y", "other"), ("none", "z")):
+        refused = await refusal("PATCH", f"{path}/a", test(label, value), client=client, headers=headers)
+        assert (refused.code, refused.reason) == (422, "Invalid")
+    missing = await refusal("PATCH", f"{path}/none", test("x~1y", "z"), client=client, headers=headers)
+    assert missing.code == 404

@@ -7,8 +7,10 @@ import pytest
 
 from federation import names
 from federation.decisions.audit import findings, in_order, is_sound, persisting
+from federation.decisions.following import waiting_message
 from federation.model.audit import MarkedPod, Observed, SeenLease, SeenNode, SeenOriginal, Severity
 from federation.model.left_behind import LeftBehind
+from federation.model.references import Reference
 from tests.decisions.federations import (
     ARM,
     MADE,
@@ -50,6 +52,7 @@ def arm(*chaperons: object) -> Spoil:
     return lambda seen: adding(in_cluster(seen, "arm", chaperons=(), pods=(), copies=()), "arm", *chaperons)  # type: ignore[arg-type]  # chaperons
 
 
+SAID = waiting_message("arm", [Reference("Secret", "key")], [])
 UNALLOWED = chaperon("job", "arm", names.IS_RESERVED)
 MISSING = replace(RUNNING, chaperon=replace(RUNNING.chaperon, pod_missing_since=MADE))
 REMADE = replace(RUNNING, chaperon=replace(RUNNING.chaperon, remade_count=2))
@@ -62,6 +65,14 @@ SEEDED: list[tuple[str, Severity, str, Spoil]] = [
     ("unrecorded-target", V, "job-windows", lambda s: adding(s, "windows", chaperon("job", "windows"))),
     ("allowed-unbound", V, "waiting-arm", arm(RUNNING, chaperon("waiting", "arm", ALLOWED))),
     ("bound-not-allowed", V, "job-arm", arm(UNALLOWED)),
+    (
+        "waits-for-configuration",
+        W,
+        "job-arm",
+        lambda s: bound(waiting_message=SAID)(
+            in_cluster(arm(UNALLOWED)(s), "arm", copies=(copy("Secret", UNALLOWED.chaperon.uid),))
+        ),
+    ),
     ("bound-without-chaperon", V, "job", arm(WAITING[0])),
     ("bound-without-target", L, "job", lambda s: in_source(s, targets=(WINDOWS,))),
     ("allowed-orphan", V, "gone-windows", lambda s: adding(s, "windows", chaperon("gone", "windows", ALLOWED))),
