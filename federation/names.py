@@ -5,6 +5,7 @@ Admiralty cluster at the other end, keep working. Keys under `isthmus.dev/` are 
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
@@ -22,6 +23,10 @@ PROXY_CONSTRAINTS = PREFIX + "proxy-pod-scheduling-constraints"
 USE_CONSTRAINTS_FROM_SPEC = PREFIX + "use-constraints-from-spec-for-proxy-pod-scheduling"
 NO_PREFIX_LABEL_REGEXP = PREFIX + "no-prefix-label-regexp"
 ASK = OURS + "ask"  # how targets are asked; one of the values of model.pod.Asking
+# All others under our two prefixes are admission's and the agent's alone (rule T8).
+WRITTEN_BY_USERS = frozenset(
+    {ELECT, NO_RESERVATION, PROXY_CONSTRAINTS, USE_CONSTRAINTS_FROM_SPEC, NO_PREFIX_LABEL_REGEXP, ASK}
+)
 
 # On proxy pods.
 SOURCE_POD_MANIFEST = PREFIX + "sourcepod-manifest"
@@ -30,6 +35,7 @@ CANDIDATES_GATE = PREFIX + "candidates"
 UNGATED_AT = OURS + "ungated-at"  # RFC 3339, when our gate was removed
 ASKING = OURS + "asking"  # how targets are asked, as admission found: the user's wish, or what the spec needs
 SPREAD = OURS + "spread"  # topology keys as submitted: "<label of virtual nodes>=<submitted key>,..."
+SUBMITTED_BY = OURS + "submitted-by"  # JSON: user, uid, groups of who created the pod, as admission was told (rule T8)
 RESERVED_CONDITION = PREFIX + "Reserved"  # why a proxy waits, cluster by cluster
 RESERVATIONS = OURS + "reservations"  # "<virtual node>=<chaperon uid>,...": no other chaperon may be allowed (S7)
 
@@ -82,6 +88,7 @@ TARGET_NAME = PREFIX + "target-name"
 CLUSTER_TARGET_NAME = PREFIX + "cluster-target-name"
 HOSTNAME = "kubernetes.io/hostname"
 SPREAD_PREFIX = "spread.isthmus.dev/"  # topology labels that only virtual nodes carry (rule C2)
+SPREAD_LABEL = re.compile(re.escape(SPREAD_PREFIX) + r"[0-9a-f]{16}")
 
 TARGET_GOING = OURS + "target-going"  # taint: its Target is being deleted
 

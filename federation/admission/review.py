@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from federation import names
-from federation.decisions.admission import admit, restore
+from federation.decisions.admission import admit, cleaned, restore
 from federation.decisions.patches import json_patch
 from federation.submitted import BadAnnotation, parse_asking, parse_constraints, parse_kept_labels, parse_submitted
 
@@ -46,19 +46,7 @@ def proxy_of(pod: Manifest, finalizers: Sequence[str]) -> Manifest:
     parse_kept_labels(annotations)
     parse_asking(annotations)
     if names.SOURCE_POD_MANIFEST in annotations:
-        source = _without_marks(restore(pod, parse_submitted(annotations), constraints))
+        source = cleaned(restore(pod, parse_submitted(annotations), constraints))
     else:
-        source = pod
+        source = cleaned(pod)
     return admit(source, saved=orjson.dumps(source).decode(), finalizers=finalizers, constraints=constraints)
-
-
-def _without_marks(pod: Manifest) -> Manifest:
-    """Take off what admission put on the metadata."""
-    metadata = pod["metadata"]
-    for mark in (names.SOURCE_POD_MANIFEST, names.ASKING, names.SPREAD):
-        metadata["annotations"].pop(mark, None)
-    (metadata.get("labels") or {}).pop(names.HAS_FINALIZER, None)
-    metadata["finalizers"] = [n for n in metadata.get("finalizers") or [] if not n.startswith(names.PREFIX)]
-    if not metadata["finalizers"]:
-        del metadata["finalizers"]
-    return pod

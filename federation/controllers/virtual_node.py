@@ -126,14 +126,14 @@ class VirtualNodes:
             known = None  # the watch is down: a node that is gone must not be missed for long
         view, now = self._view(served), self._clock()
         labels = decide.wanted_labels(view.target, view.summary, served.is_excluded)
-        labels |= self._spread_labels(view.target, labels | dict(known.labels if known else {}))
+        base, is_going = decide.base_labels(view.target), stage is not Stage.KEPT
+        labels |= self._spread_labels(view.target, labels | dict(known.labels if known else {})) | base
         node = known or await self._make(decide.new_node(view.target, labels))
         if node is None:
             return _TAKEN_SECONDS
         if node.uid != served.renewed_for or served.renewed_at is None or now - served.renewed_at >= _RENEW:
             await self._renew(node, now)
             served.renewed_for, served.renewed_at = node.uid, now
-        base, is_going = decide.base_labels(view.target), stage is not Stage.KEPT
         if body := decide.object_patch(node, labels, base, is_going=is_going):
             node = await self._patch(node, body)
         if status := decide.status_patch(node.status, view, now):

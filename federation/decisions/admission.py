@@ -31,6 +31,33 @@ PROXY_TOLERATIONS: tuple[Manifest, ...] = (
 )
 
 
+def cleaned(pod: Manifest) -> Manifest:
+    """Return an elected pod without what only admission and the agent may write (rule T8).
+
+    Those are all annotations under our prefixes but the ones that users write, and our finalizers and labels. A user's
+    value there would speak in our name; our own, where the webhook is called again, are made anew.
+    """
+    metadata = dict(pod["metadata"])
+    metadata["annotations"] = {k: v for k, v in (metadata.get("annotations") or {}).items() if not _is_internal(k)}
+    for key, kept in (
+        ("finalizers", [n for n in metadata.get("finalizers") or [] if not n.startswith((names.PREFIX, names.OURS))]),
+        ("labels", {k: v for k, v in (metadata.get("labels") or {}).items() if not _is_internal_label(k)}),
+    ):
+        metadata.pop(key, None)
+        if kept:
+            metadata[key] = kept
+    return pod | {"metadata": metadata}
+
+
+def _is_internal(annotation: str) -> bool:
+    return annotation.startswith((names.PREFIX, names.OURS)) and annotation not in names.WRITTEN_BY_USERS
+
+
+def _is_internal_label(label: str) -> bool:
+    ours = (names.HAS_FINALIZER, names.PARENT_UID, names.PARENT_CLUSTER_NAME)
+    return label in ours or label.startswith(names.OURS)
+
+
 def admit(source: Manifest, *, saved: str, finalizers: Sequence[str], constraints: Manifest | None) -> Manifest:
     """Return the proxy pod for an elected pod.
 

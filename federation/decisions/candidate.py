@@ -46,7 +46,8 @@ def chaperon_for(
     has_reservation = names.NO_RESERVATION not in annotations
     is_ungated = names.UNGATED_AT in annotations
     pod = restore(proxy, source, constraints)
-    labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key != names.HAS_FINALIZER}
+    is_ours = (names.HAS_FINALIZER, names.OURS)
+    labels = {key: value for key, value in (metadata.get("labels") or {}).items() if not key.startswith(is_ours)}
     carried = {key: value for key, value in annotations.items() if not key.startswith(_NOT_CARRIED)}
     marks = {names.PARENT_NAMESPACE: metadata["namespace"], names.PARENT_NAME: metadata["name"]}
     if not has_reservation:

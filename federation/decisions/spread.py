@@ -67,13 +67,14 @@ def spread_labels(
     """
     wanted: dict[str, str] = {}
     for proxy in proxies:
+        if not is_served(proxy.namespace):
+            continue
         spec = submitted_spec(proxy)
         for label, key in proxy.spread:
             if spec is None:
                 value = node.labels.get(label)
             else:
-                is_eligible = is_served(proxy.namespace) and not mismatch(spec, node)
-                value = domain(key, node) if is_eligible else None
+                value = domain(key, node) if not mismatch(spec, node) else None
             if value is not None:
                 wanted[label] = value
     return wanted

@@ -126,8 +126,9 @@ def _asking(text: str) -> Asking:
 
 
 def _spread(text: str) -> tuple[tuple[str, str], ...]:
+    """Return what admission wrote; nothing else becomes a label of a node that namespaces share (rule T8)."""
     pairs = (pair.partition("=") for pair in text.split(",") if pair)
-    return tuple((label, key) for label, _, key in pairs)
+    return tuple((label, key) for label, _, key in pairs if names.SPREAD_LABEL.fullmatch(label))
 
 
 def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

@@ -207,3 +207,41 @@ def test_restoring_gives_back_what_was_submitted(spec: dict[str, Any]) -> None:
     pod = submitted(**{key: value for key, value in spec.items() if value})
     proxy = admit(copy.deepcopy(pod), saved="", finalizers=(), constraints=None)
     assert restore(proxy, pod, None)["spec"] == pod["spec"]
+
+
+def forged() -> dict[str, Any]:
+    """An elected pod whose user speaks in our name, wherever that might help."""
+    pod = submitted()
+    pod["metadata"]["annotations"] |= {
+        names.SPREAD: "kubernetes.io/role=type",
+        names.ASKING: "all",
+        names.UNGATED_AT: "2026-11-23T12:00:00Z",
+        names.RESERVATIONS: "admiralty-ci-arm=u",
+        names.SUBMITTED_BY: '{"user": "root"}',
+        names.IS_ALLOWED: "true",
+        names.OURS + "what-comes-next": "x",
+        names.ASK: "one",
+        "example.com/kept": "mine",
+    }
+    pod["metadata"]["finalizers"] = [names.PREFIX + "stays-for-ever", names.TARGET_FINALIZER, "example.com/mine"]
+    pod["metadata"]["labels"] |= {names.HAS_FINALIZER: "no", names.PARENT_UID: "another", names.TARGET: "another"}
+    return pod
+
+
+def test_T8_what_only_the_agent_may_say_a_user_cannot() -> None:
+    metadata = admitted(forged())["metadata"]
+    written = {names.ELECT: "", names.ASK: "one", "example.com/kept": "mine", names.ASKING: "one"}
+    assert metadata["annotations"] == written | {
+        names.SOURCE_POD_MANIFEST: metadata["annotations"][names.SOURCE_POD_MANIFEST]
+    }
+    assert metadata["finalizers"] == ["example.com/mine", *FINALIZERS]
+    assert metadata["labels"] == {"app": "job", names.HAS_FINALIZER: "true"}
+    kept = orjson.loads(metadata["annotations"][names.SOURCE_POD_MANIFEST])["metadata"]
+    assert names.SPREAD not in kept["annotations"], "nor does it come back with the pod as submitted"
+
+
+def test_T8_called_again_admission_computes_its_values_anew() -> None:
+    proxy = proxy_of(submitted(), FINALIZERS)
+    expected = copy.deepcopy(proxy)
+    proxy["metadata"]["annotations"] |= {names.ASKING: "all", names.SPREAD: "kubernetes.io/role=type"}
+    assert proxy_of(proxy, FINALIZERS) == expected

@@ -82,3 +82,22 @@ def test_C2_bound_proxies_keep_the_label_that_is_there() -> None:
     kept = spread_labels(node("a", **{label: "a"}), lambda _: True, [proxy], lambda _: None)
     assert kept == {label: "a"}
     assert spread_labels(node("a"), lambda _: True, [proxy], lambda _: None) == {}
+
+
+def test_T8_only_labels_of_admissions_own_shape_are_counted() -> None:
+    manifest = (constrained().manifest or {}) | {}
+    for forged in (
+        "kubernetes.io/role=type",
+        f"{names.SPREAD_PREFIX}mine=type",
+        f"{names.SPREAD_PREFIX}{'g' * 16}=type",
+    ):
+        annotations = manifest["metadata"]["annotations"] | {names.SPREAD: forged}
+        made = parse_proxy(manifest | {"metadata": manifest["metadata"] | {"annotations": annotations}})
+        assert made is not None
+        assert labels_of(node("a", type="virtual-kubelet"), made) == {}
+
+
+def test_T8_a_bound_pod_keeps_no_label_where_its_namespace_is_not_served() -> None:
+    proxy = constrained("another")
+    ((label, _),) = proxy.spread
+    assert spread_labels(node("a", **{label: "a"}), lambda n: n == "ci", [proxy], lambda _: None) == {}
