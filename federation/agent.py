@@ -1,4 +1,4 @@
-"""One cluster's agent: admission on every replica, the controllers of source and target on the one that leads."""
+"""One cluster's agent: admission, gateway and all caches on every replica, the work on the one that leads (rule M9)."""
 
 import asyncio
 import ssl
@@ -8,13 +8,14 @@ from loguru import logger
 
 from federation.admission import registration, server
 from federation.as_source import SourceRole, SourceStores, outside
-from federation.as_target import control_target
+from federation.as_target import TargetRole
 from federation.certificates import issue
 from federation.clock import wall_clock
 from federation.kube.api import Api
 from federation.kube.errors import ApiError
 from federation.kube.leader import Election
 from federation.kube.resources import NAMESPACES
+from federation.kube.workqueue import MayWork, always
 from federation.settings import AgentSettings
 
 _REGISTER_SECONDS = 30.0  # how often a webhook configuration that was changed by others is put right
@@ -32,23 +33,38 @@ class Agent:
         self._stores = SourceStores()
 
     async def run(self) -> None:
-        """Serve admission on every replica, and run the controllers while leading; until cancelled."""
+        """Serve admission and gateway and follow everything on every replica, work while leading; until cancelled."""
         cluster_id = await self._cluster_id()
+        target = TargetRole(api=self._api, settings=self._settings, cluster_id=cluster_id, clock=self._clock)
+        source = SourceRole(
+            api=self._api,
+            settings=self._settings,
+            stores=self._stores,
+            cluster_name=self._settings.cluster_name or cluster_id,
+            clock=self._clock,
+            outside=await outside(self._api, self._settings, self._clock),
+        )
         async with asyncio.TaskGroup() as group:
             self._stores.follow(group, self._api)
+            target.follow(group)
+            source.follow(group)
             if self._settings.webhook_enabled:
                 group.create_task(self._serve_webhook())
-            group.create_task(self._lead(cluster_id))
+            group.create_task(self._lead((target, source)))
 
     async def _cluster_id(self) -> str:
         return str((await self._api.get(NAMESPACES, "kube-system"))["metadata"]["uid"])
 
-    async def _lead(self, cluster_id: str) -> None:
-        async def work() -> None:
-            await self._control(cluster_id)
+    async def _lead(self, roles: tuple[TargetRole, SourceRole]) -> None:
+        """Work in all roles whenever, and as long as, this replica leads."""
+
+        async def work(may_work: MayWork) -> None:
+            async with asyncio.TaskGroup() as group:
+                for role in roles:
+                    group.create_task(role.lead(may_work))
 
         if not self._settings.leader_elect:
-            await work()
+            await work(always)
         election = Election(
             api=self._election_api,
             namespace=self._settings.namespace,
@@ -57,7 +73,7 @@ class Agent:
             clock=self._clock,
             timing=self._settings.election,
         )
-        await election.run(work)
+        await election.run(lambda: work(election.holds))
 
     # -- admission ---------------------------------------------------------------------------------------------------
 
@@ -90,19 +106,3 @@ class Agent:
                 await asyncio.sleep(_REGISTER_SECONDS)
         finally:
             await runner.cleanup()
-
-    # -- controllers -------------------------------------------------------------------------------------------------
-
-    async def _control(self, cluster_id: str) -> None:
-        """All controllers, while this replica leads."""
-        async with asyncio.TaskGroup() as group:
-            control_target(group, api=self._api, settings=self._settings, cluster_id=cluster_id, clock=self._clock)
-            source = SourceRole(
-                api=self._api,
-                settings=self._settings,
-                stores=self._stores,
-                cluster_name=self._settings.cluster_name or cluster_id,
-                clock=self._clock,
-                outside=await outside(self._api, self._settings, self._clock),
-            )
-            await source.control(group)

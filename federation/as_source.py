@@ -25,7 +25,7 @@ from federation.kube.api import Api, connect
 from federation.kube.resources import NAMESPACES, NODES, PODS
 from federation.kube.store import Key, Store
 from federation.kube.watch import follow
-from federation.kube.workqueue import Workqueue
+from federation.kube.workqueue import MayWork, Workqueue, always, run_all
 from federation.model.pod import ProxyPod
 from federation.model.scheduling import SchedulingNode, parse_scheduling_node
 from federation.model.target import Target, parse_target
@@ -100,7 +100,11 @@ async def outside(api: Api, settings: AgentSettings, clock: Clock) -> Outside:
 
 
 class SourceRole:
-    """The controllers of a source, to be started on the replica that leads: virtual nodes, placement and feedback."""
+    """The controllers of a source: virtual nodes, placement and feedback.
+
+    Every replica follows all that they need, targets and their chaperons included, and serves the gateway; the one that
+    leads works. It begins with everything there is, and with nothing that an earlier term taught (rule M9).
+    """
 
     def __init__(
         self,
@@ -157,10 +161,15 @@ class SourceRole:
         connections = self._kept.connections.current
         feedback = Feedback(api=api, pods=self._pods, connections=connections)
         renewals = Renewals(api=api, connections=connections, clock=clock)
-        self._places: Workqueue[Key] = Workqueue("placement", placement.reconcile, workers=settings.workers)
+        workers = settings.workers
+        self._places: Workqueue[Key] = Workqueue(
+            "placement", placement.reconcile, workers=workers, everything=self._look_at_all
+        )
         self._experience.wake = self._places.add
-        self._statuses: Workqueue[Key] = Workqueue("feedback", feedback.reconcile, workers=settings.workers)
-        self._renewed: Workqueue[Key] = Workqueue("renewals", renewals.reconcile)
+        self._statuses: Workqueue[Key] = Workqueue(
+            "feedback", feedback.reconcile, workers=workers, everything=self._look_at_all
+        )
+        self._renewed: Workqueue[Key] = Workqueue("renewals", renewals.reconcile, everything=self._renew_all)
         self._follows = WhatFollows(
             api=api,
             cluster_name=cluster_name,
@@ -174,21 +183,32 @@ class SourceRole:
             own_config_names=settings.own_configs,
             go_on=self._go_on,
         )
-
-    async def control(self, group: asyncio.TaskGroup) -> None:
-        """Start the controllers in `group`; returns once they run."""
+        self._has_read = asyncio.Event()
         self._connect_targets()
-        group.create_task(self._virtual_nodes.run())
-        self._kept.start(group)
-        group.create_task(self._renewed.run())
+        self._connect_proxies()
+
+    def follow(self, group: asyncio.TaskGroup) -> None:
+        """Follow in `group` what is needed to lead at any moment; writes nothing but what the gateway needs."""
+        self._kept.follow(group)
+        self._follows.follow(group)
+        group.create_task(self._virtual_nodes.follow())
         group.create_task(follow(self._api, PODS, self._pods, label_selector=names.HAS_FINALIZER))
         group.create_task(follow(self._api, NODES, self._nodes, label_selector=_NODES))
-        await self._read_first()
-        self._connect_proxies()
-        await self._follows.start(group)
-        group.create_task(self._places.run())
-        group.create_task(self._statuses.run())
-        group.create_task(self._experience.queue.run())
+        group.create_task(self._read_first())
+
+    async def lead(self, may_work: MayWork = always) -> None:
+        """Work until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._virtual_nodes.lead(may_work))
+                group.create_task(self._kept.lead(may_work))
+                group.create_task(self._renewed.run(may_work))
+                await self._has_read.wait()
+                self._experience.begin_term()
+                group.create_task(run_all((self._places, self._statuses, self._experience.queue), may_work))
+                group.create_task(self._follows.lead(may_work))
+        finally:
+            self._experience.end_term()
 
     def _stage(self, node: str) -> Stage:
         return self._kept.endings.stage(node)
@@ -221,7 +241,7 @@ class SourceRole:
             store.subscribe(lambda key, old, new: follows.look_at_all(key[0]) if old != new else None)
 
     def _connect_proxies(self) -> None:
-        """Say whom a change of a proxy, a virtual node or a namespace concerns, once all have been read."""
+        """Say whom a change of a proxy, a virtual node or a namespace concerns."""
 
         def on_node(key: Key, old: SchedulingNode | None, new: SchedulingNode | None) -> None:
             self._experience.on_node(key[1], old, new)
@@ -234,8 +254,18 @@ class SourceRole:
         self._stores.namespaces.subscribe(lambda key, old, new: _add_all(self._pods, self._places.add, key[1]))
         self._stores.namespaces.subscribe(lambda key, old, new: self._follows.look_at_all(key[1]))
 
+    def _look_at_all(self) -> None:
+        """Have all proxies looked at, and all parents of chaperons; a queue that nobody works on takes no part."""
+        self._pods.tell(self._waking.on_pod)
+        for connection in self._kept.connections.current():
+            connection.chaperons.tell(self._waking.on_chaperon)
+
+    def _renew_all(self) -> None:
+        for connection in self._kept.connections.current():
+            self._renewed.add(connection.target.key)
+
     async def _read_first(self) -> None:
-        """Write nothing before every reachable target has been listed (rule S5), or the time for it is up."""
+        """Place nothing before every reachable target has been listed (rule S5), or the time for it is up."""
         connections = self._kept.connections
         await asyncio.gather(
             self._pods.synced.wait(),
@@ -257,6 +287,7 @@ class SourceRole:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.start_wait_seconds):
                 await settled()
+        self._has_read.set()
 
     def _is_labelled(self, namespace: str) -> bool:
         return bool(self._stores.namespaces.get("", namespace))

@@ -13,7 +13,7 @@ from federation.kube.api import Api
 from federation.kube.resources import NODES, PODS
 from federation.kube.store import Key, Store
 from federation.kube.watch import follow
-from federation.kube.workqueue import Workqueue
+from federation.kube.workqueue import MayWork, Workqueue, always
 from federation.model.chaperon import Chaperon, parse_whole_chaperon
 from federation.model.pod import TargetPod, parse_target_pod
 from federation.model.source import Mark
@@ -21,99 +21,140 @@ from federation.model.summary import ClusterNode, Occupant, Summary, parse_clust
 from federation.settings import AgentSettings
 
 
-def control_target(
-    group: asyncio.TaskGroup, *, api: Api, settings: AgentSettings, cluster_id: str, clock: Clock
-) -> None:
-    """Start the controllers of a target in `group`."""
-    _keep_chaperons(group, api, settings, clock)
-    _keep_summary(group, api, cluster_id, settings.cluster_name or cluster_id, clock)
-    control_sources(group, api=api, settings=settings, cluster_id=cluster_id, clock=clock)
+class TargetRole:
+    """The parts of a target. Every replica follows what they need; the one that leads works."""
+
+    def __init__(self, *, api: Api, settings: AgentSettings, cluster_id: str, clock: Clock) -> None:
+        self._parts = (
+            KeptChaperons(api, settings, clock),
+            KeptSummary(api, cluster_id, settings.cluster_name or cluster_id, clock),
+            KeptSources(api=api, settings=settings, cluster_id=cluster_id, clock=clock),
+        )
+
+    def follow(self, group: asyncio.TaskGroup) -> None:
+        """Follow in `group` what is needed to lead at any moment."""
+        for part in self._parts:
+            part.follow(group)
+
+    async def lead(self, may_work: MayWork = always) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for part in self._parts:
+                group.create_task(part.lead(may_work))
 
 
-def _keep_chaperons(group: asyncio.TaskGroup, api: Api, settings: AgentSettings, clock: Clock) -> None:
+class KeptChaperons:
     """A pod for every chaperon."""
-    chaperons: Store[Chaperon] = Store(parse_whole_chaperon)
-    pods: Store[TargetPod] = Store(parse_target_pod)
-    mirror = Chaperons(api=api, chaperons=chaperons, pods=pods, clock=clock)
-    queue: Workqueue[Key] = Workqueue("chaperons", mirror.reconcile, workers=settings.workers)
 
-    async def run() -> None:
-        await asyncio.gather(chaperons.synced.wait(), pods.synced.wait())
-        chaperons.subscribe(lambda key, old, new: queue.add(key))
-        pods.subscribe(lambda key, old, new: queue.add(key))
-        await queue.run()
+    def __init__(self, api: Api, settings: AgentSettings, clock: Clock) -> None:
+        self._api = api
+        self._chaperons: Store[Chaperon] = Store(parse_whole_chaperon)
+        self._pods: Store[TargetPod] = Store(parse_target_pod)
+        mirror = Chaperons(api=api, chaperons=self._chaperons, pods=self._pods, clock=clock)
+        self._queue: Workqueue[Key] = Workqueue(
+            "chaperons", mirror.reconcile, workers=settings.workers, everything=self._look_at_all
+        )
+        self._chaperons.subscribe(lambda key, old, new: self._queue.add(key))
+        self._pods.subscribe(lambda key, old, new: self._queue.add(key))
 
-    group.create_task(follow(api, POD_CHAPERONS, chaperons))
-    group.create_task(follow(api, PODS, pods, label_selector=names.PARENT_UID))
-    group.create_task(run())
+    def follow(self, group: asyncio.TaskGroup) -> None:
+        """See TargetRole."""
+        group.create_task(follow(self._api, POD_CHAPERONS, self._chaperons))
+        group.create_task(follow(self._api, PODS, self._pods, label_selector=names.PARENT_UID))
+
+    async def lead(self, may_work: MayWork = always) -> None:
+        """See TargetRole."""
+        await asyncio.gather(self._chaperons.synced.wait(), self._pods.synced.wait())
+        await self._queue.run(may_work)
+
+    def _look_at_all(self) -> None:
+        self._chaperons.tell(lambda key, old, new: self._queue.add(key))
+        self._pods.tell(lambda key, old, new: self._queue.add(key))
 
 
-def _keep_summary(group: asyncio.TaskGroup, api: Api, cluster_id: str, cluster_name: str, clock: Clock) -> None:
+class KeptSummary:
     """What there is, and what is left of it for others."""
-    nodes: Store[ClusterNode] = Store(parse_cluster_node)
-    occupants: Store[Occupant] = Store(parse_occupant)
-    summaries: Store[Summary] = Store(parse_summary)
 
-    async def run() -> None:
+    def __init__(self, api: Api, cluster_id: str, cluster_name: str, clock: Clock) -> None:
+        self._api = api
+        self._nodes: Store[ClusterNode] = Store(parse_cluster_node)
+        self._occupants: Store[Occupant] = Store(parse_occupant)
+        self._summaries: Store[Summary] = Store(parse_summary)
         summary = Summaries(
             api=api,
             cluster_id=cluster_id,
             cluster_name=cluster_name,
-            nodes=nodes,
-            occupants=occupants,
-            summaries=summaries,
+            nodes=self._nodes,
+            occupants=self._occupants,
+            summaries=self._summaries,
             clock=clock,
         )
-        queue: Workqueue[str] = Workqueue("summary", summary.reconcile, workers=1)
-        await asyncio.gather(nodes.synced.wait(), occupants.synced.wait(), summaries.synced.wait())
-        nodes.subscribe(lambda *_: queue.add(names.SUMMARY_NAME))
-        occupants.subscribe(lambda *_: queue.add(names.SUMMARY_NAME))
-        summaries.subscribe(lambda *_: queue.add(names.SUMMARY_NAME))
-        queue.add(names.SUMMARY_NAME)
-        await queue.run()
+        self._queue: Workqueue[str] = Workqueue("summary", summary.reconcile, workers=1, everything=self._look)
+        for store in (self._nodes, self._occupants, self._summaries):
+            store.subscribe(lambda *_: self._look())
 
-    group.create_task(follow(api, NODES, nodes))
-    group.create_task(follow(api, PODS, occupants, field_selector=OCCUPANTS, label_selector=NOT_FEDERATED))
-    group.create_task(follow(api, CLUSTER_SUMMARIES, summaries))
-    group.create_task(run())
-
-
-def control_sources(
-    group: asyncio.TaskGroup, *, api: Api, settings: AgentSettings, cluster_id: str, clock: Clock
-) -> None:
-    """Rights and credentials of those who may come in."""
-    stores = SourcesStores()
-    issuer = Issuer(
-        api=api,
-        clock=clock,
-        cluster=settings.cluster_name or cluster_id,
-        url=settings.api_server_url,
-        authority_file=settings.api_server_authority_file,
-        lifetime_seconds=settings.credential_seconds,
-    )
-    sources = Sources(api=api, stores=stores, issuer=issuer, is_issuing=settings.issue_credentials, clock=clock)
-    queue: Workqueue[Key] = Workqueue("sources", sources.reconcile)
-
-    def wake(_: Key, old: Mark | None, new: Mark | None) -> None:
-        for key in stores.concerned(old, new):
-            queue.add(key)
-
-    followed = {kind: store for kind, store in stores.marks.items() if kind != "Secret" or settings.issue_credentials}
-
-    async def run() -> None:
-        await asyncio.gather(stores.sources.synced.wait(), stores.cluster_sources.synced.wait())
-        await asyncio.gather(*(store.synced.wait() for store in followed.values()))
-        stores.sources.subscribe(lambda key, old, new: queue.add(key))
-        stores.cluster_sources.subscribe(lambda key, old, new: queue.add(key))
-        for store in followed.values():
-            store.subscribe(wake)
-        await queue.run()
-
-    group.create_task(follow(api, SOURCES, stores.sources))
-    group.create_task(follow(api, CLUSTER_SOURCES, stores.cluster_sources))
-    for kind, store in followed.items():
-        # Accounts that were there before are used too; of the rest, all of a cluster would be too much.
+    def follow(self, group: asyncio.TaskGroup) -> None:
+        """See TargetRole."""
+        group.create_task(follow(self._api, NODES, self._nodes))
         group.create_task(
-            follow(api, RESOURCES[kind], store, label_selector="" if kind == "ServiceAccount" else names.SOURCE)
+            follow(self._api, PODS, self._occupants, field_selector=OCCUPANTS, label_selector=NOT_FEDERATED)
         )
-    group.create_task(run())
+        group.create_task(follow(self._api, CLUSTER_SUMMARIES, self._summaries))
+
+    async def lead(self, may_work: MayWork = always) -> None:
+        """See TargetRole."""
+        for synced in (self._nodes.synced, self._occupants.synced, self._summaries.synced):
+            await synced.wait()
+        await self._queue.run(may_work)
+
+    def _look(self) -> None:
+        self._queue.add(names.SUMMARY_NAME)
+
+
+class KeptSources:
+    """Rights and credentials of those who may come in."""
+
+    def __init__(self, *, api: Api, settings: AgentSettings, cluster_id: str, clock: Clock) -> None:
+        self._api = api
+        self._stores = SourcesStores()
+        is_issuing = settings.issue_credentials
+        issuer = Issuer(
+            api=api,
+            clock=clock,
+            cluster=settings.cluster_name or cluster_id,
+            url=settings.api_server_url,
+            authority_file=settings.api_server_authority_file,
+            lifetime_seconds=settings.credential_seconds,
+        )
+        sources = Sources(api=api, stores=self._stores, issuer=issuer, is_issuing=is_issuing, clock=clock)
+        self._queue: Workqueue[Key] = Workqueue("sources", sources.reconcile, everything=self._look_at_all)
+        self._marks = {kind: store for kind, store in self._stores.marks.items() if kind != "Secret" or is_issuing}
+        for followed in (self._stores.sources, self._stores.cluster_sources):
+            followed.subscribe(lambda key, old, new: self._queue.add(key))
+        for store in self._marks.values():
+            store.subscribe(lambda _, old, new: self._wake(old, new))
+
+    def follow(self, group: asyncio.TaskGroup) -> None:
+        """See TargetRole."""
+        group.create_task(follow(self._api, SOURCES, self._stores.sources))
+        group.create_task(follow(self._api, CLUSTER_SOURCES, self._stores.cluster_sources))
+        for kind, store in self._marks.items():
+            # Accounts that were there before are used too; of the rest, all of a cluster would be too much.
+            selector = "" if kind == "ServiceAccount" else names.SOURCE
+            group.create_task(follow(self._api, RESOURCES[kind], store, label_selector=selector))
+
+    async def lead(self, may_work: MayWork = always) -> None:
+        """See TargetRole."""
+        await asyncio.gather(self._stores.sources.synced.wait(), self._stores.cluster_sources.synced.wait())
+        await asyncio.gather(*(store.synced.wait() for store in self._marks.values()))
+        await self._queue.run(may_work)
+
+    def _wake(self, *marks: Mark | None) -> None:
+        for key in self._stores.concerned(*marks):
+            self._queue.add(key)
+
+    def _look_at_all(self) -> None:
+        for store in (self._stores.sources, self._stores.cluster_sources):
+            store.tell(lambda key, old, new: self._queue.add(key))
+        for marks in self._marks.values():
+            self._wake(*marks.values())

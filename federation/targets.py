@@ -15,7 +15,7 @@ from federation.controllers.target_status import TargetStatus
 from federation.controllers.waking import Waking
 from federation.kube.api import Api
 from federation.kube.store import Key, Store
-from federation.kube.workqueue import Workqueue
+from federation.kube.workqueue import MayWork, Workqueue, always, run_all
 from federation.model.pod import ProxyPod
 from federation.model.scheduling import SchedulingNode
 from federation.model.target import Target
@@ -83,9 +83,13 @@ class KeptTargets:
             leave_behind=self._lost.put_on_record,
         )
         self._links: Workqueue[Key] = Workqueue("targets", self.connections.reconcile)
-        self._told: Workqueue[Key] = Workqueue("target status", status.reconcile)
-        self._ending: Workqueue[Key] = Workqueue("target ending", self.endings.reconcile)
-        self._cleared: Workqueue[Key] = Workqueue("lost targets", self._clear)
+        self._told: Workqueue[Key] = Workqueue(
+            "target status", status.reconcile, everything=lambda: self._add_all(self._told)
+        )
+        self._ending: Workqueue[Key] = Workqueue(
+            "target ending", self.endings.reconcile, everything=lambda: self._add_all(self._ending)
+        )
+        self._cleared: Workqueue[Key] = Workqueue("lost targets", self._clear, everything=self._clear_everywhere)
         self._connect_events()
 
     def _connect_events(self) -> None:
@@ -100,11 +104,21 @@ class KeptTargets:
             for queue in (self._links, self._told, self._ending):
                 store.subscribe(lambda key, old, new, queue=queue: queue.add(key))  # type: ignore[misc]  # bound early
 
-    def start(self, group: asyncio.TaskGroup) -> None:
-        """Run everything in `group`."""
+    def follow(self, group: asyncio.TaskGroup) -> None:
+        """Keep the connections in `group`, on every replica: they only read."""
         group.create_task(self.connections.run())
-        for queue in (self._links, self._told, self._ending, self._cleared):
-            group.create_task(queue.run())
+        group.create_task(self._links.run())
+
+    async def lead(self, may_work: MayWork = always) -> None:
+        """Write what is to be written for Targets, until cancelled; what an earlier term taught is forgotten (M9)."""
+        self.outlook.begin_term()
+        self.endings.begin_term()
+        self._lost.begin_term()
+        await run_all((self._told, self._ending, self._cleared), may_work)
+
+    def _add_all(self, queue: Workqueue[Key]) -> None:
+        for store in self._targets:
+            store.tell(lambda key, old, new: queue.add(key))
 
     def _tell(self, key: Key) -> None:
         for queue in (self._told, self._ending, self._cleared):

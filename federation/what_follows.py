@@ -22,8 +22,8 @@ from federation.kube.api import Api
 from federation.kube.resources import INGRESSES, SERVICES
 from federation.kube.store import Key, Store
 from federation.kube.watch import follow
-from federation.kube.workqueue import Workqueue
-from federation.model.copied import Copy, Original, parse_original
+from federation.kube.workqueue import MayWork, Workqueue, always, run_all
+from federation.model.copied import Original, parse_original
 from federation.model.pod import ProxyPod
 from federation.model.references import Kind
 from federation.model.target import Target
@@ -37,7 +37,7 @@ def _version(manifest: dict[str, dict[str, str]]) -> str:
 
 @dataclass(slots=True)
 class WhatFollows:
-    """Stores, queues and reconcilers; `start` once the pods and targets have been read."""
+    """Stores, queues and reconcilers. Every replica follows; lead once the pods and targets have been read."""
 
     api: Api
     cluster_name: str
@@ -64,30 +64,37 @@ class WhatFollows:
         config = ConfigCopies(
             api=self.api, pods=self.pods, connections=self.connections, own_names=self.own_config_names
         )
-        self._services = Workqueue("services", service.reconcile, workers=self.workers)
-        self._ingresses = Workqueue("ingresses", ingress.reconcile, workers=self.workers)
-        self._configs = Workqueue("configuration", config.reconcile, workers=self.workers)
+        workers = self.workers
+        self._services = Workqueue(
+            "services", service.reconcile, workers=workers, everything=lambda: self._add_services(self._services)
+        )
+        self._ingresses = Workqueue(
+            "ingresses", ingress.reconcile, workers=workers, everything=lambda: self._add_services(self._ingresses)
+        )
+        self._configs = Workqueue("configuration", config.reconcile, workers=workers, everything=self._add_all_configs)
+        self._subscribe()
 
-    def _world(self, originals: Store[Original]) -> World:
-        return World(self.api, self.cluster_name, originals, self.targets, self.trouble, self.connections, self.clock)
-
-    async def start(self, group: asyncio.TaskGroup) -> None:
-        """Follow what may have to follow; then look at all of it, and again whenever anything changes."""
-        group.create_task(follow(self.api, SERVICES, self.services))
-        group.create_task(follow(self.api, INGRESSES, self.ingresses))
-        for kind, store in self.versions.items():
-            group.create_task(follow(self.api, RESOURCES[kind], store, is_metadata_only=True))
-        group.create_task(self._begin(group))
-
-    async def _begin(self, group: asyncio.TaskGroup) -> None:
-        await asyncio.gather(self.services.synced.wait(), self.ingresses.synced.wait())
+    def _subscribe(self) -> None:
         self.services.subscribe(self._on_service)
         self.ingresses.subscribe(lambda key, old, new: self._ingresses.add(key))
         self.pods.subscribe(self._on_pod)
         for kind, store in self.versions.items():
             store.subscribe(lambda key, old, new, kind=kind: self._on_config(kind, key, old, new))  # type: ignore[misc]
-        for queue in (self._services, self._ingresses, self._configs):
-            group.create_task(queue.run())
+
+    def _world(self, originals: Store[Original]) -> World:
+        return World(self.api, self.cluster_name, originals, self.targets, self.trouble, self.connections, self.clock)
+
+    def follow(self, group: asyncio.TaskGroup) -> None:
+        """Follow in `group` what may have to follow, on every replica."""
+        group.create_task(follow(self.api, SERVICES, self.services))
+        group.create_task(follow(self.api, INGRESSES, self.ingresses))
+        for kind, store in self.versions.items():
+            group.create_task(follow(self.api, RESOURCES[kind], store, is_metadata_only=True))
+
+    async def lead(self, may_work: MayWork = always) -> None:
+        """Look at all of it, and again whenever anything changes, until cancelled."""
+        await asyncio.gather(self.services.synced.wait(), self.ingresses.synced.wait())
+        await run_all((self._services, self._ingresses, self._configs), may_work)
 
     def wake_by(self, connection: Connection) -> None:
         """Look again when a copy in this target, or the target's pulse, changes."""
@@ -110,6 +117,19 @@ class WhatFollows:
             for key in [(original.namespace, original.name) for original in store.values()]:
                 if namespace in ("", key[0]):
                     queue.add(key)
+
+    def _add_services(self, queue: Workqueue[Key]) -> None:
+        """Look at every original of a queue's kind, and at every copy that may have lost its own."""
+        store, plural = (
+            (self.services, SERVICES.plural) if queue is self._services else (self.ingresses, INGRESSES.plural)
+        )
+        store.tell(_adder(queue))
+        for connection in self.connections():
+            connection.copies[plural].tell(_adder(queue))
+
+    def _add_all_configs(self) -> None:
+        for kind, store in self.versions.items():
+            store.tell(lambda key, old, new, kind=kind: self._on_config(kind, key, old, new))  # type: ignore[misc]
 
     def held_by(self, target: Target) -> int:
         """Return how many Services and Ingresses carry a target's finalizer."""
@@ -147,5 +167,5 @@ class WhatFollows:
             self._configs.add(key)
 
 
-def _adder(queue: Workqueue[Key]) -> Callable[[Key, Copy | None, Copy | None], None]:
+def _adder(queue: Workqueue[Key]) -> Callable[[Key, object, object], None]:
     return lambda key, old, new: queue.add(key)

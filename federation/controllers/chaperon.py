@@ -42,6 +42,7 @@ class Chaperons:
         self._last: dict[Key, TargetPod] = {}  # how pods that are gone were last seen, while their chaperons are there
         pods.subscribe(self._on_pod)
         pods.subscribe_to_ends(self._on_end)
+        chaperons.subscribe(self._on_chaperon)
 
     def _on_pod(self, key: Key, old: TargetPod | None, new: TargetPod | None) -> None:
         if new is not None:
@@ -53,11 +54,14 @@ class Chaperons:
         if self._chaperons.get(*key) is not None:
             self._last[key] = replace(last, is_final=True)
 
+    def _on_chaperon(self, key: Key, old: Chaperon | None, new: Chaperon | None) -> None:
+        if new is None:
+            self._last.pop(key, None)
+
     async def reconcile(self, key: Key) -> float | None:
         """Make the pod, or show its status."""
         chaperon = self._chaperons.get(*key)
         if chaperon is None:
-            self._last.pop(key, None)
             return None  # the garbage collector takes the pod
         plan = mirroring.decide(chaperon, self._pods.get(*key), self._last.get(key), self._clock())
         for action in plan.actions:

@@ -57,6 +57,10 @@ class TargetEndings:
         self._woken: set[str] = set()
         self.also_held: Callable[[Target], int] = lambda _: 0  # how much else carries its finalizer
 
+    def begin_term(self) -> None:
+        """Forget which Targets' ends others were told of: they begin with everything as well."""
+        self._woken.clear()
+
     def stage(self, node_name: str) -> Stage:
         """Return how far the Target of a virtual node is."""
         target = next((t for store in self._targets for t in store.values() if t.node_name == node_name), None)

@@ -11,7 +11,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from federation.clock import Clock
 from federation.controllers.connection import Connection
@@ -27,6 +27,9 @@ from federation.model.scheduling import SchedulingNode
 
 _ANSWERS_KEPT = 50  # enough for a p90, few enough to follow the load
 _LOOK_AGAIN_SECONDS = 1.0
+# Our clock and the API server's differ: a pod that it dates to our term may be older. Too long, more pods keep
+# finalizers of targets that were never asked, and cost a request each.
+_APART = timedelta(seconds=5)
 Rank = tuple[int, datetime, str]
 _UNKNOWN_AGE = datetime.max.replace(tzinfo=UTC)
 
@@ -57,16 +60,29 @@ class Experience:
         self._shapes: dict[str, str] = {}
         self._ranks: dict[str, Rank] = {}
         self._asked: dict[str, set[str]] = {}  # pods that were seen from their beginning -> nodes ever asked
-        self._is_following = False
+        self._known_from: datetime | None = (
+            None  # pods made since then were asked nowhere but by us; None: we do not lead
+        )
         self.taken = Ledger()
-        self.queue: Workqueue[str] = Workqueue("lines", self.reconcile, workers=1)
+        self.queue: Workqueue[str] = Workqueue("lines", self.reconcile, workers=1, everything=lambda: None)
 
     # -- what happened -----------------------------------------------------------------------------------------------
 
+    def begin_term(self) -> None:
+        """Begin anew: what there was before, another replica asked, was answered and may have taken back (M9)."""
+        self._lore = {node_name: _Lore() for node_name in self._lore}
+        self._shapes.clear()
+        self._asked.clear()
+        self._known_from = self._clock() + _APART
+
+    def end_term(self) -> None:
+        """Another replica may ask from now on."""
+        self._known_from = None
+        self._asked.clear()
+
     def follow_pods(self, pods: Store[ProxyPod]) -> None:
-        """Learn from every change of a proxy; those known before were perhaps asked by another agent."""
+        """Learn from every change of a proxy; those made before our term were perhaps asked by another replica."""
         pods.subscribe(self._on_pod)
-        self._is_following = True
 
     def follow_target(self, connection: Connection) -> None:
         """Learn from every change of a target's chaperons; what was known of an earlier connection is forgotten."""
@@ -119,8 +135,12 @@ class Experience:
             return
         if new.node_name:
             self.taken.settle(new.uid, "" if new.is_finished else new.node_name, new.requests)
-        elif (old is None or old.uid != new.uid) and self._is_following and new.gates:
+        elif (old is None or old.uid != new.uid) and new.gates and self._is_ours_alone(new):
             self._asked[new.uid] = set()
+
+    def _is_ours_alone(self, proxy: ProxyPod) -> bool:
+        """Whether nobody but us can have asked for a pod: it was made in our term (a watch may be late to tell)."""
+        return self._known_from is not None and proxy.created_at is not None and proxy.created_at >= self._known_from
 
     def _forget(self, key: Key, uid: str) -> None:
         self.taken.settle(uid, "", {})

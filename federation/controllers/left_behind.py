@@ -40,7 +40,11 @@ class LostTargets:
         self._targets = targets
         self._clock = clock
         self.on_record: Callable[[], None] = lambda: None  # called when there is something new to clear up
-        self._recorded: set[str] = set()  # uids of Targets whose record this process has written
+        self._recorded: set[str] = set()  # uids of Targets whose record we have written while we led
+
+    def begin_term(self) -> None:
+        """Forget what we put on record: another replica may have cleared it up while it led."""
+        self._recorded.clear()
 
     def is_recorded(self, target: Target) -> bool:
         """Whether what a target may leave behind is on record."""

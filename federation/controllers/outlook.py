@@ -29,6 +29,10 @@ class Outlook:
         self._away: dict[str, datetime] = {}  # by uid of Targets that are being deleted
         self.is_recorded: Callable[[Target], bool] = lambda _: False
 
+    def begin_term(self) -> None:
+        """Forget since when targets were away: they may have answered while another replica led."""
+        self._away.clear()
+
     def connection(self, target: Target) -> Connection | None:
         """Return the target's live connection."""
         return self._connections.get(target.key)

@@ -5,7 +5,6 @@ deleted is made again at once: the pod garbage collector would end its proxies. 
 tainted, and goes when nothing is left in the target (rule M7); one without a Target when no proxy is bound to it.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from federation.kube.errors import AlreadyExists, NotFound
 from federation.kube.resources import LEASES, NODES
 from federation.kube.store import Key, Store
 from federation.kube.watch import follow
-from federation.kube.workqueue import Workqueue
+from federation.kube.workqueue import MayWork, Workqueue, always
 from federation.model.chaperon import Chaperon
 from federation.model.pod import ProxyPod
 from federation.model.quantity import Amounts
@@ -76,16 +75,26 @@ class VirtualNodes:
         self._kubelet_version = kubelet_version
         self._nodes: Store[VirtualNode] = Store(parse_virtual_node)
         self._served: dict[str, _Served] = {}
-        self.queue: Workqueue[str] = Workqueue("virtual nodes", self.reconcile)
+        self.queue: Workqueue[str] = Workqueue("virtual nodes", self.reconcile, everything=self._look_at_all)
+        self._nodes.subscribe(self._on_node)
+        self._pods.subscribe(self._on_pod)
 
-    async def run(self) -> None:
-        """Follow the Nodes and work on them until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(follow(self._api, NODES, self._nodes, label_selector="type=virtual-kubelet"))
-            await self._nodes.synced.wait()
-            self._nodes.subscribe(lambda key, old, new: self.queue.add(key[1]))
-            self._pods.subscribe(self._on_pod)
-            group.create_task(self.queue.run())
+    async def follow(self) -> None:
+        """Follow the Nodes until cancelled, on every replica."""
+        await follow(self._api, NODES, self._nodes, label_selector="type=virtual-kubelet")
+
+    async def lead(self, may_work: MayWork = always) -> None:
+        """Work on them until cancelled."""
+        await self._nodes.synced.wait()
+        await self.queue.run(may_work)
+
+    def _look_at_all(self) -> None:
+        self._nodes.tell(self._on_node)
+        for name in self._served:
+            self.queue.add(name)
+
+    def _on_node(self, key: Key, old: VirtualNode | None, new: VirtualNode | None) -> None:
+        self.queue.add(key[1])
 
     def _on_pod(self, _: Key, old: ProxyPod | None, new: ProxyPod | None) -> None:
         """Spread is counted by labels that nodes carry while there are proxies that name them (rule C2)."""
@@ -95,7 +104,7 @@ class VirtualNodes:
                 self.queue.add(name)
 
     async def serve(self, connection: Connection, kubelet: KubeletAddress | None) -> None:
-        """Keep the node of one connected target until cancelled; `kubelet` is where its gateway listens."""
+        """Know of one connected target until cancelled; `kubelet` is where its gateway listens, on this replica."""
         await connection.has_answered.wait()
         name = connection.target.node_name
         served = _Served(connection, kubelet, _excluding(connection.target.excluded_labels_regexp))

@@ -134,7 +134,7 @@ class Election:
                     return
                 wait = self._timing.retry_seconds * random.uniform(0.5, 1.0)  # noqa: S311  # jitter
             try:
-                async with asyncio.timeout(wait):
+                async with asyncio.timeout(max(wait, 0.001)):  # a loop's clock has a resolution
                     await self._changed.wait()
             except TimeoutError:
                 continue

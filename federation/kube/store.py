@@ -82,6 +82,10 @@ class Store(Generic[T]):
     def subscribe(self, subscriber: Subscriber[T]) -> None:
         """Call `subscriber(key, old, new)` after every change, and now for everything already known."""
         self._subscribers.append(subscriber)
+        self.tell(subscriber)
+
+    def tell(self, subscriber: Subscriber[T]) -> None:
+        """Call `subscriber(key, None, item)` for everything known, as if it had just come."""
         for key, item in list(self._items.items()):
             subscriber(key, None, item)
 

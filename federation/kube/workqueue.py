@@ -4,32 +4,51 @@ A key is a name, never an event: added twice it is looked at once; added while b
 A reconcile that raises is tried again with exponential back-off per key; one that returns seconds is looked at again
 then. Nothing else retries, so a reconciler never sleeps. Keys added as `is_begun` go before others, three to one: what
 has been begun holds something until it is done, and a burst of new work would have it wait behind all that.
+
+A queue may be worked on only now and then: by the replica that leads. One that says what `everything` is begins each
+time with that, and takes no keys in between, for a standby must not collect the names of all that ever came and went.
 """
 
 import asyncio
 import heapq
 import random
-from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from typing import Any, Generic, TypeVar
 
 from loguru import logger
 
 from federation.kube.errors import ApiError, Conflict, Unreachable
 
 K = TypeVar("K", bound=Hashable)
+MayWork = Callable[[], bool]  # whether another key may be begun at this moment
 
 _BACKOFF_SECONDS_MIN = 0.05  # a conflict usually heals as soon as our watch has caught up
 _BACKOFF_SECONDS_MAX = 60.0  # a key that keeps failing costs one attempt a minute
 _BEGUN_IN_A_ROW = 3
 
 
-class Workqueue(Generic[K]):
-    """Runs `reconcile(key)` for every key added; `name` is for the log."""
+def always() -> bool:
+    """Return that one may go on: there is no other replica."""
+    return True
 
-    def __init__(self, name: str, reconcile: Callable[[K], Awaitable[float | None]], *, workers: int = 8) -> None:
+
+class Workqueue(Generic[K]):
+    """Runs `reconcile(key)` for every key added; `name` is for the log, `everything` adds all keys there are."""
+
+    def __init__(
+        self,
+        name: str,
+        reconcile: Callable[[K], Awaitable[float | None]],
+        *,
+        workers: int = 8,
+        everything: Callable[[], None] | None = None,
+    ) -> None:
         self._name = name
         self._reconcile = reconcile
         self._workers = workers
+        self._everything = everything
+        self._is_idle = everything is not None  # nobody works on it, and what is added is dropped
+        self._may_work: MayWork = always
         self._ready: dict[K, None] = {}  # an ordered set
         self._begun: dict[K, None] = {}  # those that go before
         self._in_a_row = 0
@@ -43,6 +62,8 @@ class Workqueue(Generic[K]):
 
     def add(self, key: K, *, after: float = 0.0, is_begun: bool = False) -> None:
         """Look at `key`, at once or after some seconds; the earliest of several wishes counts."""
+        if self._is_idle:
+            return
         if after <= 0:
             self._due.pop(key, None)
             if key in self._active:
@@ -76,21 +97,43 @@ class Workqueue(Generic[K]):
         del keys[key]
         return key
 
-    async def run(self) -> None:
-        """Work until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                self._pulse.clear()
-                wait = self._move_due()
-                while (self._begun or self._ready) and len(self._active) < self._workers:
-                    key = self._take()
-                    self._active.add(key)
-                    group.create_task(self._work(key))
-                try:
-                    async with asyncio.timeout(wait):
-                        await self._pulse.wait()
-                except TimeoutError:
-                    continue
+    async def run(self, may_work: MayWork = always) -> None:
+        """Work until cancelled, and begin a key only while one may; can be called again afterwards."""
+        self._may_work = may_work
+        try:
+            if self._everything is not None:
+                self._is_idle = False
+                self._everything()
+            async with asyncio.TaskGroup() as group:
+                await self._work_on(group)
+        finally:
+            self._rest()
+
+    async def _work_on(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            self._pulse.clear()
+            wait = self._move_due()
+            while (self._begun or self._ready) and len(self._active) < self._workers and self._may_work():
+                key = self._take()
+                self._active.add(key)
+                group.create_task(self._work(key))
+            try:
+                async with asyncio.timeout(wait):
+                    await self._pulse.wait()
+            except TimeoutError:
+                continue
+
+    def _rest(self) -> None:
+        """All workers have ended: keep what they had not done, or nothing where `everything` is added again."""
+        for key in self._active:
+            self._put(key, is_begun=True)
+        self._active.clear()
+        self._again.clear()
+        if self._everything is not None:
+            self._is_idle = True
+            for kept in (self._ready, self._begun, self._due, self._failures):
+                kept.clear()
+            self._later.clear()
 
     def _move_due(self) -> float | None:
         """Move what is due to the ready keys; return the seconds until the next is due, or None."""
@@ -107,6 +150,8 @@ class Workqueue(Generic[K]):
         return None
 
     async def _work(self, key: K) -> None:
+        if not self._may_work():
+            return  # we were frozen just now, and shall be cancelled
         try:
             again = await self._reconcile(key)
         except asyncio.CancelledError:
@@ -142,3 +187,10 @@ class Workqueue(Generic[K]):
         if key in self._again:
             self._put(key, is_begun=self._again.pop(key))
         self._pulse.set()
+
+
+async def run_all(queues: Iterable[Workqueue[Any]], may_work: MayWork = always) -> None:
+    """Work on several queues until cancelled."""
+    async with asyncio.TaskGroup() as group:
+        for queue in queues:
+            group.create_task(queue.run(may_work))

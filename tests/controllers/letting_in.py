@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from federation import names
-from federation.as_target import control_sources
+from federation.as_target import KeptSources
 from federation.clock import wall_clock
 from federation.kinds import CLUSTER_SOURCES, POD_CHAPERONS, SOURCES
 from federation.kube.api import Api, connect
@@ -84,7 +84,9 @@ async def agent(source: Source, **settings: Any) -> AsyncIterator[None]:
 
         async def work() -> None:
             async with asyncio.TaskGroup() as group:
-                control_sources(group, api=api, settings=chosen, cluster_id="id", clock=wall_clock)
+                part = KeptSources(api=api, settings=chosen, cluster_id="id", clock=wall_clock)
+                part.follow(group)
+                group.create_task(part.lead())
 
         task = asyncio.create_task(work())
         yield

@@ -45,15 +45,26 @@ class Site:
         self.node_name = target.node_name
         self.experience.follow_target(self.connection)
         self.experience.follow_pods(self.pods)
+        self.now = NOW - timedelta(minutes=1)
+        self.experience.begin_term()
+        self.now = NOW
 
-    def submit(self, name: str, *, shape: str = "s", priority: int = 0, cpu: str = "100m") -> ProxyPod:
+    def submit(
+        self,
+        name: str,
+        *,
+        shape: str = "s",
+        priority: int = 0,
+        cpu: str = "100m",
+        created: datetime = NOW - timedelta(seconds=1),
+    ) -> ProxyPod:
         """A gated proxy appears."""
         metadata = {
             "namespace": "ci",
             "name": name,
             "uid": f"uid-{name}",
             "resourceVersion": "1",
-            "creationTimestamp": "2026-11-23T11:59:59Z",
+            "creationTimestamp": f"{created:%Y-%m-%dT%H:%M:%SZ}",
             "annotations": {names.ELECT: "", names.SOURCE_POD_MANIFEST: "{}"},
         }
         container = {"name": "main", "resources": {"requests": {"cpu": cpu}}}
@@ -133,8 +144,9 @@ async def test_F1_the_line_goes_by_priority_then_age(site: Site) -> None:
 async def test_F1_who_was_woken_and_stands_in_line_again_is_not_woken_at_once(site: Site) -> None:
     """It did not ask for a reason of its own, such as a question elsewhere: the two would go round for ever."""
     proxy = site.submit("waits")
-    site.experience.stands_in_line(proxy, site.node_name)
     queue = asyncio.create_task(site.experience.queue.run())
+    await asyncio.sleep(0)
+    site.experience.stands_in_line(proxy, site.node_name)
 
     def stand_again(key: tuple[str, str]) -> None:
         site.woken.append(key[1])
@@ -238,17 +250,36 @@ async def test_room_counts_what_is_bound_and_what_is_in_flight_once_each(site: S
     assert site.odds(mine).weight == 3
 
 
-async def test_S3_only_a_pod_seen_from_its_beginning_was_surely_never_asked(site: Site) -> None:
+async def test_S3_only_a_pod_made_in_ones_own_term_was_surely_never_asked(site: Site) -> None:
     fresh = site.submit("fresh")
     assert not site.odds(fresh).was_asked
     site.experience.asked(fresh, site.node_name)
     assert site.odds(fresh).was_asked
-    successor = Experience(lambda: NOW)
-    successor.follow_pods(site.pods)
-    successor.follow_target(site.connection)
-    other = site.submit("other")
-    assert successor.odds(fresh, site.connection, NODE).was_asked, "another agent may have asked it"
-    assert not successor.odds(other, site.connection, NODE).was_asked
+    standby = Experience(lambda: NOW)
+    standby.follow_pods(site.pods)
+    standby.follow_target(site.connection)
+    seen = site.submit("seen")  # from its beginning, but by one that does not lead
+    standby.begin_term()
+    late = site.submit("late")  # made before that term, and told late by a slow watch
+    later = site.submit("later", created=NOW + timedelta(seconds=10))
+    for proxy in (fresh, seen, late):
+        assert standby.odds(proxy, site.connection, NODE).was_asked, "another replica may have asked it"
+    assert not standby.odds(later, site.connection, NODE).was_asked
+
+
+async def test_M9_what_an_earlier_term_taught_is_forgotten(site: Site) -> None:
+    """Another replica led meanwhile: it may have asked where we did not, and got room where we were refused."""
+    refused, mine = site.submit("refused"), site.submit("mine")
+    site.experience.asked(refused, site.node_name)
+    site.chaperon(refused, refusal="0/1 nodes")
+    assert site.odds(mine).is_refused
+    assert not site.odds(mine).was_asked
+    site.experience.end_term()
+    assert site.odds(mine).was_asked
+    site.experience.begin_term()
+    site.experience.learn(mine, "s")
+    assert site.odds(mine).was_asked
+    assert not site.odds(mine).is_refused
 
 
 def test_a_ledger_comes_back_to_nothing() -> None:

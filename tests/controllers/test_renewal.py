@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from federation import names
-from federation.as_target import control_sources
+from federation.as_target import KeptSources
 from federation.clock import wall_clock
 from federation.controllers.connection import Connection
 from federation.controllers.connections import Connections, client_for
@@ -47,7 +47,9 @@ async def target_agent(source: Source, clock: Any) -> AsyncIterator[None]:
 
         async def work() -> None:
             async with asyncio.TaskGroup() as inner:
-                control_sources(inner, api=api, settings=settings, cluster_id="id", clock=clock)
+                part = KeptSources(api=api, settings=settings, cluster_id="id", clock=clock)
+                part.follow(inner)
+                inner.create_task(part.lead())
 
         task = group.create_task(work())
         yield

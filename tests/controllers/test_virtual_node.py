@@ -102,7 +102,8 @@ async def world(source: Source) -> AsyncIterator[World]:
             tasks = [
                 group.create_task(follow(api, PODS, pods)),
                 group.create_task(connection.run()),
-                group.create_task(nodes.run()),
+                group.create_task(nodes.follow()),
+                group.create_task(nodes.lead()),
             ]
             serving = group.create_task(nodes.serve(connection, KubeletAddress("127.0.0.1", 12345)))
             yield World(source.admin, connection, nodes, state)

@@ -126,3 +126,76 @@ async def test_a_wish_for_later_is_kept_and_an_earlier_one_wins() -> None:
         assert 0.04 < times[1] - times[0] < 2
         await asyncio.sleep(0.05)
         assert len(times) == 2, "the ten-second wish was overtaken"
+
+
+async def test_M9_a_queue_of_a_leader_begins_each_term_with_everything_and_keeps_nothing_in_between() -> None:
+    there, seen = ["a", "b"], list[str]()
+
+    async def reconcile(key: str) -> float | None:
+        seen.append(key)
+        if key == "fails":
+            raise ValueError("again later")
+        return 0.05
+
+    def everything() -> None:
+        for key in there:
+            queue.add(key)
+
+    queue = Workqueue("test", reconcile, everything=everything)
+    for term in (1, 2, 3):
+        queue.add("came and went")
+        queue.add("later", after=0.01)
+        assert len(queue) == 0
+        working = asyncio.create_task(queue.run())
+        await until(lambda term=term: seen.count("a") >= 2 * term)  # type: ignore[misc]
+        queue.add("fails")
+        await until(lambda: "fails" in seen)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        before = len(seen)
+        await asyncio.sleep(0.1)
+        assert len(seen) == before, "nobody works on it, whatever was due"
+        seen.remove("fails")
+    assert set(seen) == {"a", "b"}
+
+
+async def test_M9_what_was_being_done_when_the_work_was_cancelled_is_done_in_the_next_term() -> None:
+    begun, gate = list[str](), asyncio.Event()
+
+    async def reconcile(key: str) -> None:
+        begun.append(key)
+        await gate.wait()
+
+    queue = Workqueue("test", reconcile, workers=1)
+    queue.add("a")
+    queue.add("b")
+    working = asyncio.create_task(queue.run())
+    await until(lambda: begun == ["a"])
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    gate.set()
+    working = asyncio.create_task(queue.run())
+    await until(lambda: begun == ["a", "a", "b"])
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+
+
+async def test_M9_nothing_is_begun_once_one_may_not() -> None:
+    """A leader that was frozen wakes up with keys to look at, before it has been told that it leads no more."""
+    seen: list[str] = []
+    may_work = True
+
+    async def reconcile(key: str) -> None:
+        seen.append(key)
+
+    queue = Workqueue("test", reconcile)
+    working = asyncio.create_task(queue.run(lambda: may_work))
+    queue.add("before")
+    await until(lambda: seen == ["before"])
+    may_work = False
+    for number in range(20):
+        queue.add(f"after {number}")
+    await asyncio.sleep(0.05)
+    assert seen == ["before"]
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)

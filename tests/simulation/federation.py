@@ -19,7 +19,7 @@ import yaml
 from federation import names
 from federation.admission.review import review
 from federation.as_source import SourceStores
-from federation.as_target import control_target
+from federation.as_target import TargetRole
 from federation.kinds import TARGETS
 from federation.kube.api import Api
 from federation.kube.resources import MUTATING_WEBHOOK_CONFIGURATIONS, NAMESPACES, SECRETS
@@ -134,7 +134,9 @@ class World:
             cluster.stores = SourceStores()
             async with Api(self.transport(cluster, "agent")) as api, asyncio.TaskGroup() as group:
                 cluster_id = system["metadata"]["uid"]
-                control_target(group, api=api, settings=settings, cluster_id=cluster_id, clock=virtual_clock)
+                target = TargetRole(api=api, settings=settings, cluster_id=cluster_id, clock=virtual_clock)
+                target.follow(group)
+                group.create_task(target.lead())
                 if name == SOURCE:
                     await processes.source(
                         group,

@@ -86,7 +86,8 @@ async def source(
         outside=Outside("v1.37.2", open_target, serving),
         pulse_seconds=pulse_seconds,
     )
-    await role.control(group)
+    role.follow(group)
+    group.create_task(role.lead())
 
 
 async def scheduler(api: Api, profile: str, clock: Clock, extenders: "list[HeldInMemory]") -> None:
