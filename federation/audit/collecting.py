@@ -8,6 +8,10 @@ from federation.kube.api import Api
 from federation.kube.errors import Gone
 from federation.kube.limits import Limits
 from federation.kube.resources import Resource
+from federation.model.audit import Unread
+from federation.model.reading import Unreadable
+
+_NOTES_MAX = 100  # of unreadable objects in one cluster: a stranger may make many
 
 T = TypeVar("T")
 Report = Callable[[str], None]
@@ -26,6 +30,7 @@ class Reader:
     api: Api
     name: str
     report: Report = field(repr=False)
+    unreadable: list[Unread] = field(default_factory=list, repr=False)  # objects: they are not taken for absent
 
     async def collect(
         self,
@@ -64,6 +69,14 @@ class Reader:
         async for page in pages:
             read += len(page.items)
             self.report(f"{self.name}: {read} {resource.plural}")
-            # A list of metadata says of its items that they are metadata.
-            found += [one for item in page.items if (one := parse(item | {"kind": resource.kind})) is not None]
+            found += [one for item in page.items if (one := self.parsed(resource, parse, item)) is not None]
         return tuple(found)
+
+    def parsed(self, resource: Resource, parse: Callable[[dict[str, Any]], T | None], item: dict[str, Any]) -> T | None:
+        """Return what `parse` makes of an object; None, and a note that it was there, where it cannot be read."""
+        try:
+            return parse(item | {"kind": resource.kind})  # a list of metadata says of its items that they are metadata
+        except Unreadable as error:
+            if len(self.unreadable) < _NOTES_MAX:
+                self.unreadable.append(Unread(self.name, f"an object among its {resource.plural}", str(error)))
+            return None

@@ -50,6 +50,7 @@ async def look(source: Api, scope: Scope, report: Report) -> Observed:
     inside = [answer for answer in answers if isinstance(answer, Inside)]
     unread = [answer for answer in answers if isinstance(answer, Unread)]
     unread += [one for answer in inside for one in answer.unread]
+    unread += reader.unreadable
     return Observed(seen, _merged([answer.cluster for answer in inside]), tuple(unread))
 
 
@@ -117,6 +118,8 @@ def _by_file(file: Path) -> Opener:
 
 def _by_secret(source: Api, target: Target) -> Opener:
     async def enter() -> Api:
+        if target.flaw:
+            raise BadKubeconfig(target.flaw)
         try:
             secret = await source.get(SECRETS, target.secret_name, target.secret_namespace)
         except NotFound:

@@ -67,7 +67,8 @@ async def read_target(reader: Reader, door: Door, originals: Originals) -> Insid
             unseen += missing
     seen = SeenCluster(cluster_id, door.name, door.targets, tuple(chaperons), tuple(pods), tuple(copies))
     what = f"copies that are left over ({', '.join(unseen)})"
-    return Inside(seen, (Unread(door.name, what, _ADVICE, is_by_design=True),) if unseen else ())
+    by_design = (Unread(door.name, what, _ADVICE, is_by_design=True),) if unseen else ()
+    return Inside(seen, (*by_design, *reader.unreadable))
 
 
 async def _identify(api: Api) -> str:
@@ -118,7 +119,7 @@ async def _look_up(reader: Reader, resource: Resource, wanted: Collection[tuple[
                 found = await reader.api.get(resource, name, namespace, is_metadata_only=True)
             except NotFound:
                 return None
-        return parse_seen_copy(found | {"kind": resource.kind})
+        return reader.parsed(resource, parse_seen_copy, found)
 
     answers = await asyncio.gather(*(look(namespace, name) for namespace, name in wanted))
     return tuple(copy for copy in answers if copy is not None)

@@ -6,22 +6,23 @@ anew when its spec or its kubeconfig changes. A kubeconfig that only has another
 
 import asyncio
 import base64
-import binascii
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-import yaml
 from loguru import logger
 
+from federation import foreign_yaml
 from federation.clock import Clock
 from federation.controllers.connection import PULSE_SECONDS, Connection
-from federation.decisions.credential import new_token
+from federation.decisions.credential import KUBECONFIG, new_token
 from federation.kube.api import Api, Manifest, connect
 from federation.kube.errors import BadKubeconfig
 from federation.kube.limits import Limits
 from federation.kube.resources import SECRETS
 from federation.kube.store import Store
 from federation.kube.watch import follow
+from federation.model.reading import Unreadable, check, fitting
+from federation.model.shape import Words
 from federation.model.target import Target
 
 Key = tuple[str, str]
@@ -32,8 +33,11 @@ Service = Callable[[Connection], Awaitable[None]]  # runs beside a connection un
 _RESTART_SECONDS = 5.0  # after a defect of ours within one connection
 
 
+_KUBECONFIG_BASE64_MAX = foreign_yaml.BYTES_MAX * 4 // 3 + 4
+
+
 def _secret_data(manifest: Manifest) -> dict[str, str]:
-    return dict(manifest.get("data") or {})
+    return fitting(manifest.get("data") or {}, Words()) or {}
 
 
 @dataclass(slots=True)
@@ -114,10 +118,15 @@ class Connections:
             entry.connection.target = target
         return await self._connect(key, entry)
 
+    async def _open(self, target: Target, text: str | None) -> Api:
+        if target.flaw:
+            raise BadKubeconfig(target.flaw)
+        return await self._open_target(target, text)
+
     def _begin(self, key: Key, target: Target) -> _Entry:
         assert self._group is not None
         entry = _Entry(target, Store(_secret_data))
-        if not target.is_self:
+        if not target.is_self and not target.flaw:
             entry.secrets.subscribe(lambda *_: self.add(key))
             entry.secrets.subscribe(lambda *_: self.on_secret(key))
             entry.follower = self._group.create_task(
@@ -136,7 +145,7 @@ class Connections:
         assert self._group is not None
         target = entry.target
         text: str | None = ""
-        if not target.is_self:
+        if not target.is_self and not target.flaw:
             if not entry.secrets.synced.is_set():
                 return 0.2
             secret = entry.secrets.get(target.secret_namespace, target.secret_name)
@@ -148,7 +157,7 @@ class Connections:
             return None
         await self._disconnect(entry)
         try:
-            api = await self._open_target(target, text)
+            api = await self._open(target, text)
         except BadKubeconfig as error:
             if self.problems.get(key) != str(error) and not target.is_going:
                 logger.warning(
@@ -221,13 +230,19 @@ async def client_for(data: str | None, target: Target, limits: Limits | None = N
 
 def read_kubeconfig(data: str | None, target: Target) -> Manifest:
     """Return a target's kubeconfig from the base64 text in its Secret; raises BadKubeconfig."""
+    if target.flaw:
+        raise BadKubeconfig(target.flaw)
     where = f"Secret {target.secret_namespace}/{target.secret_name}"
     if data is None:
         raise BadKubeconfig(f"{where} does not exist or has no key {target.secret_key!r} (spec.kubeconfigSecret)")
+    what = f"{where}, key {target.secret_key!r}: not a kubeconfig: it"
+    if len(data) > _KUBECONFIG_BASE64_MAX:
+        raise BadKubeconfig(f"{what} is longer than {foreign_yaml.BYTES_MAX} bytes")
     try:
-        kubeconfig = yaml.safe_load(base64.b64decode(data))
-    except (binascii.Error, yaml.YAMLError) as error:
-        raise BadKubeconfig(f"{where}, key {target.secret_key!r}: not a kubeconfig: {error}") from error
-    if not isinstance(kubeconfig, dict):
-        raise BadKubeconfig(f"{where}, key {target.secret_key!r}: not a kubeconfig (a mapping is expected)")
-    return kubeconfig
+        kubeconfig = foreign_yaml.load(base64.b64decode(data), what)
+        check(kubeconfig, KUBECONFIG, what)
+    except Unreadable as error:
+        raise BadKubeconfig(str(error)) from error
+    except ValueError as error:
+        raise BadKubeconfig(f"{what} is not base64: {error}") from error
+    return dict(kubeconfig)

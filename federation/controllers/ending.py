@@ -98,7 +98,7 @@ class TargetEndings:
     # -- while it is kept --------------------------------------------------------------------------------------------
 
     async def _hold(self, target: Target) -> float | None:
-        secret = "" if target.is_self else f"{target.secret_namespace}/{target.secret_name}"
+        secret = "" if target.is_self or target.flaw else f"{target.secret_namespace}/{target.secret_name}"
         if not target.is_held or target.held_secret != secret:
             if target.held_secret and target.held_secret != secret:
                 await self._release_secret(target, target.held_secret)

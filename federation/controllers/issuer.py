@@ -8,9 +8,9 @@ import base64
 import binascii
 from pathlib import Path
 
-import yaml
 from loguru import logger
 
+from federation import foreign_yaml
 from federation.clock import Clock
 from federation.decisions.credential import Endpoint, Term, kubeconfig_for, purpose, secret_patch, term_of
 from federation.decisions.source_status import ISSUED, NO_ADDRESS, Finding
@@ -73,10 +73,10 @@ class Issuer:
         """Return what kubeadm publishes for nodes that join."""
         try:
             found = await self._api.get(CONFIG_MAPS, "cluster-info", "kube-public")
-            cluster = yaml.safe_load(found["data"]["kubeconfig"])["clusters"][0]["cluster"]
+            cluster = foreign_yaml.load(found["data"]["kubeconfig"], "cluster-info")["clusters"][0]["cluster"]
             authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
             return Endpoint(str(cluster["server"]), authority)
-        except (NotFound, KeyError, TypeError, IndexError, ValueError, binascii.Error, yaml.YAMLError):
+        except (NotFound, KeyError, TypeError, IndexError, ValueError, binascii.Error):  # Unreadable is a ValueError
             return None
 
 

@@ -12,7 +12,7 @@ from federation.model.pod import ProxyPod
 from federation.model.quantity import Amounts, largest, total
 from federation.model.summary import ClusterNode, Occupant, Summary
 
-_NUMBER = re.compile(r"\d+")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def summarise(cluster_id: str, nodes: Iterable[ClusterNode], occupants: Iterable[Occupant]) -> Summary:

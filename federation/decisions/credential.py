@@ -13,11 +13,29 @@ from datetime import UTC, datetime
 from typing import Any
 
 from federation import names
+from federation.model.reading import check, fitting, json_text
+from federation.model.shape import Fields, Items, Text, Whole, is_object_name
 from federation.model.source import Source
 from federation.model.times import format_time, parse_time
 
 Manifest = dict[str, Any]
 
+_WORD = Text(4096)  # names, addresses
+KUBECONFIG = Fields(
+    {
+        "clusters": Items(Fields({"name": _WORD, "cluster": Fields({"server": _WORD})})),
+        "users": Items(Fields({"name": _WORD, "user": Fields({"token": Text()})})),
+        "contexts": Items(Fields({"name": _WORD, "context": Fields({"cluster": _WORD, "user": _WORD})})),
+        "current-context": _WORD,
+    }
+)
+_RENEWAL = Fields(
+    {"extension": Fields({"namespace": _WORD, "secret": _WORD, "key": _WORD}, ("namespace", "secret"))},
+    ("name", "extension"),
+)
+_TOKEN_MAX = 64 * 1024  # a token of kube-apiserver has 1-2 KB
+_SECONDS_MAX = 32_503_680_000  # the year 3000
+_CLAIMS = Fields({"iat": Whole(0, _SECONDS_MAX), "exp": Whole(0, _SECONDS_MAX)}, ("iat", "exp"))
 KEY = "config"  # the key that a Target's kubeconfigSecret has by default
 _ISSUE_AFTER = 1 / 2
 _FETCH_AFTER = 2 / 3
@@ -112,11 +130,11 @@ class Renewable:
 def renewable(kubeconfig: Manifest, context: str = "") -> Renewable | None:
     """Return the token of a kubeconfig that says where its successor is; None for any other kubeconfig."""
     user = _user(kubeconfig, context)
-    extensions = user.get("extensions")
-    for extension in extensions if isinstance(extensions, list) else []:
-        where = extension.get("extension") or {}
-        term = token_term(str(user.get("token") or ""))
-        if extension.get("name") == names.RENEWAL and term and where.get("namespace") and where.get("secret"):
+    term = token_term(str(user.get("token") or ""))
+    for extension in fitting(user.get("extensions") or [], Items(_RENEWAL)) or []:
+        where = extension["extension"]
+        is_possible = is_object_name(where["namespace"]) and is_object_name(where["secret"])
+        if extension["name"] == names.RENEWAL and term and is_possible:
             return Renewable(user["token"], term, where["namespace"], where["secret"], where.get("key") or KEY)
     return None
 
@@ -139,19 +157,22 @@ def with_token(kubeconfig: Manifest, context: str, token: str) -> Manifest:
     name = _user_name(kubeconfig, context)
     users = [
         {**entry, "user": {**(entry.get("user") or {}), "token": token}} if entry.get("name") == name else entry
-        for entry in kubeconfig["users"]
+        for entry in kubeconfig.get("users") or []
     ]
     return {**kubeconfig, "users": users}
 
 
 def token_term(token: str) -> Term | None:
     """Return when a JWT was issued and when it expires, as it says itself; None where it does not say so."""
-    try:
-        payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        since, until = (datetime.fromtimestamp(int(claims[key]), tz=UTC) for key in ("iat", "exp"))
-    except (IndexError, ValueError, KeyError, TypeError, OverflowError):
+    parts = token.split(".") if len(token) <= _TOKEN_MAX else []
+    if len(parts) != 3:  # header, claims, signature
         return None
+    try:
+        claims = json_text(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)), "a token")
+        check(claims, _CLAIMS, "a token")
+    except ValueError:  # Unreadable is one, and so is what base64 raises
+        return None
+    since, until = (datetime.fromtimestamp(claims[key], tz=UTC) for key in ("iat", "exp"))
     return Term(since, until) if since < until else None
 
 

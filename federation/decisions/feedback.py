@@ -33,7 +33,7 @@ def proxy_status(live: Mapping[str, Any], delegate: Mapping[str, Any], container
     status = {key: value for key, value in delegate.items() if key not in _OWN}
     for key in _CONTAINER_LISTS:
         if key in status:
-            status[key] = [c for c in status[key] if c["name"] in container_names]
+            status[key] = [c for c in status[key] if c.get("name") in container_names]
             if not status[key]:
                 del status[key]
     for key in _OWN:

@@ -14,7 +14,7 @@ from federation.model.kept import keep, keep_manifest, opened, opened_manifest
 from federation.model.pod import has_started
 from federation.model.pod_shapes import TOLD_STATUS
 from federation.model.reading import STORED, fitting, reads, whole
-from federation.model.shape import Fields
+from federation.model.shape import Fields, is_object_name
 from federation.model.times import parse_time
 
 Manifest = dict[str, Any]
@@ -86,6 +86,10 @@ def _word(spec: object, key: str) -> str:
     return word if isinstance(word, str) else ""
 
 
+def _name(text: str | None) -> str:
+    return text if text and is_object_name(text) else ""
+
+
 def _refused(status: Manifest) -> Manifest:
     """Return the condition by which the target's scheduler says that it has no node, or {}."""
     for condition in status.get("conditions") or []:
@@ -107,12 +111,12 @@ def parse_chaperon(manifest: Manifest) -> Chaperon:
     status = fitting(manifest.get("status") or {}, TOLD_STATUS) or {}
     count, _, moment = annotations.get(names.REMADE, "").partition(" ")
     return Chaperon(
-        namespace=metadata["namespace"],
+        namespace=metadata.get("namespace") or "",
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        parent_namespace=annotations.get(names.PARENT_NAMESPACE, ""),
-        parent_name=annotations.get(names.PARENT_NAME, ""),
+        parent_namespace=_name(annotations.get(names.PARENT_NAMESPACE)),
+        parent_name=_name(annotations.get(names.PARENT_NAME)),
         parent_uid=labels.get(names.PARENT_UID, ""),
         parent_cluster_name=labels.get(names.PARENT_CLUSTER_NAME, ""),
         is_marked_reserved=names.IS_RESERVED in annotations,

@@ -8,8 +8,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from federation import names
+from federation.model.reading import STORED, reads
+from federation.model.shape import Fields, Flag, Items, Text, Whole, Words
 
 Manifest = dict[str, Any]
+
+
+_SERVICE = Fields({"name": Text()})
+_BACKEND = Fields({"service": _SERVICE})
+_PATHS = Items(Fields({"backend": _BACKEND}))
+# A Service's spec and an Ingress' have no field in common.
+_SPEC = Fields(
+    {
+        "selector": Words(),
+        "type": Text(),
+        "clusterIP": Text(),
+        "externalTrafficPolicy": Text(),
+        "ports": Items(Fields({"port": Whole(), "nodePort": Whole(), "protocol": Text(), "name": Text()}, ("port",))),
+        "publishNotReadyAddresses": Flag(),
+        "defaultBackend": _BACKEND,
+        "rules": Items(Fields({"http": Fields({"paths": _PATHS}), "host": Text()})),
+    }
+)
+_SHAPE = Fields({"metadata": STORED, "spec": _SPEC}, ("metadata", "spec"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +81,15 @@ def _lean(manifest: Manifest) -> Manifest:
     return {**manifest, "metadata": metadata}
 
 
+@reads("original", _SHAPE)
 def parse_original(manifest: Manifest) -> Original | None:
-    """Return the original, or None for what is itself a copy from another cluster."""
+    """Return the original, or None for what is itself a copy from another cluster. Raises Unreadable."""
     metadata = manifest["metadata"]
     if names.IS_DELEGATE in (metadata.get("annotations") or {}):
         return None
     finalizers = metadata.get("finalizers") or []
     return Original(
-        namespace=metadata["namespace"],
+        namespace=metadata.get("namespace") or "",
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
@@ -78,12 +100,13 @@ def parse_original(manifest: Manifest) -> Original | None:
     )
 
 
+@reads("copy", _SHAPE)
 def parse_copy(manifest: Manifest) -> Copy:
-    """Return the copy."""
+    """Return the copy. Raises Unreadable."""
     metadata = manifest["metadata"]
     labels = metadata.get("labels") or {}
     return Copy(
-        namespace=metadata["namespace"],
+        namespace=metadata.get("namespace") or "",
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],

@@ -5,11 +5,29 @@ One entry for each lost target in the ConfigMap `isthmus-left-behind` of the age
 """
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from federation.model.reading import Unreadable, check, fitting, json_text
+from federation.model.shape import Fields, Items, Text, Whole, Words
+
 CONFIG_MAP = "isthmus-left-behind"
 PODS_MAX = 500  # names on record for people; deletion goes by labels. A ConfigMap holds 1 MiB.
+
+_WORD = Text(512)
+_ENTRY = Fields(
+    {
+        "namespace": _WORD,
+        "name": _WORD,
+        "label": _WORD,
+        "cluster_id": _WORD,
+        "since": _WORD,
+        "pod_count": Whole(0),
+        "pods": Items(_WORD),
+    },
+    ("namespace", "name", "label", "cluster_id", "since", "pod_count", "pods"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +59,11 @@ class LeftBehind:
 
 def parse_left_behind(manifest: dict[str, Any]) -> list[LeftBehind]:
     """Return the entries of the ConfigMap; what cannot be read is left out."""
+    data = manifest.get("data") if isinstance(manifest, dict) else None
     found = []
-    for text in (manifest.get("data") or {}).values():
-        try:
-            entry = json.loads(text)
-            found.append(LeftBehind(**(entry | {"pods": tuple(entry["pods"])})))
-        except (ValueError, KeyError, TypeError):
-            continue
+    for text in (fitting(data or {}, Words()) or {}).values():
+        with suppress(Unreadable):
+            entry = json_text(text, CONFIG_MAP)
+            check(entry, _ENTRY, CONFIG_MAP)
+            found.append(LeftBehind(**{key: entry[key] for key in _ENTRY.known} | {"pods": tuple(entry["pods"])}))
     return found

@@ -9,14 +9,23 @@ from typing import Any
 
 from federation import names
 from federation.model.kept import keep, keep_manifest, opened, opened_manifest
+from federation.model.pod_shapes import POD_SPEC, POD_STATUS, TOLD_STATUS
 from federation.model.quantity import Amounts, pod_requests
+from federation.model.reading import STORED, fitting, reads
 from federation.model.references import Reference, references
+from federation.model.shape import Fields, Text
 from federation.model.times import parse_time
 
 Manifest = dict[str, Any]
 
 _TERMINAL = ("Succeeded", "Failed")
 _GRACE_SECONDS_MAX = 366 * 86400  # more would only serve to reach back before all times
+
+_SPREAD_MAX = 64  # spread constraints of one pod; people write one or two
+_PROXY = Fields({"metadata": STORED, "spec": POD_SPEC, "status": POD_STATUS}, ("metadata", "spec"))
+_TARGET_POD = Fields(
+    {"metadata": STORED, "spec": Fields({"nodeName": Text(), "schedulerName": Text()})}, ("metadata", "spec")
+)
 
 
 class Asking(StrEnum):
@@ -127,7 +136,7 @@ def _asking(text: str) -> Asking:
 
 def _spread(text: str) -> tuple[tuple[str, str], ...]:
     """Return what admission wrote; nothing else becomes a label of a node that namespaces share (rule T8)."""
-    pairs = (pair.partition("=") for pair in text.split(",") if pair)
+    pairs = (pair.partition("=") for pair in text.split(",", _SPREAD_MAX)[:_SPREAD_MAX] if pair)
     return tuple((label, key) for label, _, key in pairs if names.SPREAD_LABEL.fullmatch(label))
 
 
@@ -144,15 +153,16 @@ def _disruption(status: Mapping[str, Any]) -> str:
     return str(condition.get("reason") or "unknown") if condition.get("status") == "True" else ""
 
 
+@reads("Pod", _PROXY)
 def parse_proxy(manifest: Manifest) -> ProxyPod | None:
-    """Return the proxy, or None for a pod that admission did not elect (rule C4)."""
+    """Return the proxy, or None for a pod that admission did not elect (rule C4). Raises Unreadable."""
     metadata, spec, status = manifest["metadata"], manifest["spec"], manifest.get("status") or {}
     annotations = metadata.get("annotations") or {}
     if names.ELECT not in annotations or names.SOURCE_POD_MANIFEST not in annotations:
         return None
     node_name = spec.get("nodeName") or ""
     return ProxyPod(
-        namespace=metadata["namespace"],
+        namespace=metadata.get("namespace") or "",
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
@@ -218,15 +228,20 @@ def _deleted_at(metadata: Mapping[str, Any]) -> datetime | None:
     return moment - timedelta(seconds=min(max(grace, 0), _GRACE_SECONDS_MAX))
 
 
+@reads("Pod", _TARGET_POD)
 def parse_target_pod(manifest: Manifest) -> TargetPod | None:
-    """Return the pod, or None where no chaperon controls it."""
-    metadata, spec, status = manifest["metadata"], manifest["spec"], manifest.get("status") or {}
+    """Return the pod, or None where no chaperon controls it; its status as its chaperon may tell it.
+
+    Raises Unreadable.
+    """
+    metadata, spec = manifest["metadata"], manifest["spec"]
+    status = fitting(manifest.get("status") or {}, TOLD_STATUS) or {}
     owner: Manifest = next((o for o in metadata.get("ownerReferences") or [] if o.get("controller")), {})
     if owner.get("kind") != names.CHAPERON_KIND or not str(owner.get("apiVersion")).startswith(names.PREFIX):
         return None
     scheduled = _condition(status, "PodScheduled")
     return TargetPod(
-        namespace=metadata["namespace"],
+        namespace=metadata.get("namespace") or "",
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],

@@ -59,6 +59,7 @@ _VOLUME = Fields(
         "name": Text(),
         "configMap": _NAMED,
         "secret": Fields({"secretName": Text()}),
+        "azureFile": Fields({"secretName": Text()}),
         "projected": Fields({"sources": Items(Fields({"configMap": _NAMED, "secret": _NAMED}))}),
         "persistentVolumeClaim": Fields({"claimName": Text()}),
         "ephemeral": Fields(),
@@ -103,9 +104,11 @@ def conditions(message_max: int = MESSAGE_MAX) -> Items:
 
 def pod_status(message_max: int) -> Fields:
     """Return the shape of a PodStatus whose messages are at most so long."""
-    said = Fields({"reason": Text(_WORD_MAX), "message": Text(message_max), "exitCode": Whole()})
+    said = Fields(
+        {"reason": Text(_WORD_MAX), "message": Text(message_max), "exitCode": Whole(), "finishedAt": Text(_WORD_MAX)}
+    )
     state = Fields({"waiting": said, "running": Fields({"startedAt": Text(_WORD_MAX)}), "terminated": said})
-    container = Fields({"name": Text(), "state": state, "lastState": state, "restartCount": Whole()}, ("name",))
+    container = Fields({"name": Text(), "state": state, "lastState": state, "restartCount": Whole()})
     word = Text(_WORD_MAX)
     return Fields(
         {

@@ -6,6 +6,7 @@ for goes up. What a pod asks for is added up as the scheduler does (k8s.io/compo
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -54,8 +55,12 @@ def _amount(resource: str, text: str, is_rounded_up: bool) -> int:
 
 
 def amounts(quantities: Mapping[str, object] | None, *, is_rounded_up: bool = False) -> dict[str, int]:
-    """Return all quantities of a resource list in base units."""
-    return {name: amount(name, value, is_rounded_up=is_rounded_up) for name, value in (quantities or {}).items()}
+    """Return the quantities of a resource list in base units; one that cannot be read is as good as absent."""
+    found = {}
+    for name, value in (quantities or {}).items():
+        with suppress(Unreadable):
+            found[name] = amount(name, value, is_rounded_up=is_rounded_up)
+    return found
 
 
 def quantity(resource: str, value: int) -> str:

@@ -16,17 +16,29 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-from federation.model.shape import Fields, Flag, Items, Misfit, Shape, Text, Whole, Words
+import orjson
+
+from federation.model.shape import (
+    NAME_MAX,
+    TEXT_MAX,
+    Anything,
+    Fields,
+    Flag,
+    Items,
+    Misfit,
+    Name,
+    Shape,
+    Text,
+    Whole,
+    Words,
+)
 
 T = TypeVar("T")
 Manifest = dict[str, Any]
 
-NAME_MAX = 253  # an object's name, by Kubernetes; also the most of a name that a message shows
 DEPTH_MAX = 64  # a pod with every field set is 15 deep, and managedFields 20; ten times as deep breaks recursion
 NODES_MAX = 200_000  # objects and lists within one manifest; one of 1.5 MiB that is no attack has some thousands
 
-_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-_OBJECT_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*", re.ASCII)
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
@@ -37,8 +49,8 @@ class Unreadable(ValueError):
 _OWNER = Fields({"apiVersion": Text(), "kind": Text(), "name": Text(), "uid": Text(), "controller": Flag()}, ("uid",))
 METADATA = Fields(
     {
-        "name": Text(NAME_MAX),
-        "namespace": Text(NAME_MAX),
+        "name": Name(),
+        "namespace": Name(),
         "uid": Text(NAME_MAX),
         "resourceVersion": Text(NAME_MAX),
         "generation": Whole(),
@@ -55,6 +67,7 @@ METADATA = Fields(
     },
     required=("name", "uid"),
 )
+NAMED = Fields(METADATA.known, ("name",))  # what is looked at and never written to
 STORED = Fields(METADATA.known, (*METADATA.required, "resourceVersion"))  # what a store keeps
 
 
@@ -110,14 +123,21 @@ def fitting(value: Any, shape: Shape) -> Any:
     return value
 
 
+def json_text(text: object, what: str, bytes_max: int = TEXT_MAX) -> Any:
+    """Return what a text says in JSON; raises Unreadable for `what` where it is none, too long or nested too deep."""
+    if not isinstance(text, str | bytes) or len(text) > bytes_max:
+        raise Unreadable(f"{what} must be a JSON text of at most {bytes_max} characters")
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise Unreadable(f"{what} is not JSON: {str(error)[:NAME_MAX]}") from None
+    check(value, Anything(), what)
+    return value
+
+
 def whole(text: object, default: int = 0) -> int:
     """Return the number that a text of at most 18 ASCII digits is, else the default: `int` takes other digits too."""
     return int(text) if isinstance(text, str) and _DIGITS.fullmatch(text) else default
-
-
-def is_object_name(text: object) -> bool:
-    """Whether a value is a name that an API server takes: a DNS-1123 subdomain of at most 253 characters (rule T2)."""
-    return isinstance(text, str) and len(text) <= NAME_MAX and _OBJECT_NAME.fullmatch(text) is not None
 
 
 def _without_managed_fields(manifest: Manifest) -> list[object]:

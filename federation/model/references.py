@@ -1,10 +1,27 @@
-"""Which ConfigMaps and Secrets a pod refers to."""
+"""Which ConfigMaps and Secrets a pod refers to, by names that may be a part of a URL (rule T2).
+
+A user writes these names, and an API server does not look at them: `../kube-system/secrets/x` is as good as any to it.
+A name that no object can have refers to nothing here; admission refuses it, naming the field.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from federation.model.shape import is_object_name
+
 Kind = Literal["ConfigMap", "Secret"]
+_Found = tuple[str, Kind, Any]  # where, of what kind, by which name
+
+_VOLUME: tuple[tuple[str, str, Kind], ...] = (
+    ("configMap", "name", "ConfigMap"),
+    ("secret", "secretName", "Secret"),
+    ("azureFile", "secretName", "Secret"),
+)
+_PROJECTED: tuple[tuple[str, str, Kind], ...] = (("configMap", "name", "ConfigMap"), ("secret", "name", "Secret"))
+_ENV_FROM: tuple[tuple[str, str, Kind], ...] = (("configMapRef", "name", "ConfigMap"), ("secretRef", "name", "Secret"))
+_ENV: tuple[tuple[str, str, Kind], ...] = (("configMapKeyRef", "name", "ConfigMap"), ("secretKeyRef", "name", "Secret"))
+_PULL: tuple[tuple[str, str, Kind], ...] = (("", "name", "Secret"),)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -21,13 +38,7 @@ _OF_EVERY_NAMESPACE = Reference("ConfigMap", "kube-root-ca.crt")
 
 def references(spec: Mapping[str, Any]) -> tuple[Reference, ...]:
     """Return what a pod spec refers to in volumes, environments and image pull secrets, sorted."""
-    found = set(_in_volumes(spec))
-    for container in [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]:
-        for source in container.get("envFrom") or []:
-            found |= set(_named(source, "configMapRef", "secretRef"))
-        for variable in container.get("env") or []:
-            found |= set(_named(variable.get("valueFrom") or {}, "configMapKeyRef", "secretKeyRef"))
-    found |= {Reference("Secret", secret["name"]) for secret in spec.get("imagePullSecrets") or [] if "name" in secret}
+    found = {Reference(kind, name) for _, kind, name in _all(spec) if is_object_name(name)}
     return tuple(sorted(found - {_OF_EVERY_NAMESPACE}))
 
 
@@ -53,32 +64,43 @@ def _is_optional(value: Any) -> bool:
     return isinstance(value, Mapping) and value.get("optional") is True
 
 
-def _named(source: Mapping[str, Any], config_map: str, secret: str) -> Iterator[Reference]:
-    if name := (source.get(config_map) or {}).get("name"):
-        yield Reference("ConfigMap", name)
-    if name := (source.get(secret) or {}).get("name"):
-        yield Reference("Secret", name)
+def impossible_references(spec: Mapping[str, Any]) -> list[str]:
+    """Return the fields of a pod spec (`spec.volumes[0].secret.secretName`) that name what no object is called."""
+    return [where for where, _, name in _all(spec) if not is_object_name(name)]
 
 
-def _in_volumes(spec: Mapping[str, Any]) -> Iterator[Reference]:
-    for volume in spec.get("volumes") or []:
-        if name := (volume.get("configMap") or {}).get("name"):
-            yield Reference("ConfigMap", name)
-        if name := (volume.get("secret") or {}).get("secretName"):
-            yield Reference("Secret", name)
-        for source in (volume.get("projected") or {}).get("sources") or []:
-            yield from _named(source, "configMap", "secret")
-        yield from _of_drivers(volume)
+def _all(spec: Mapping[str, Any]) -> Iterator[_Found]:
+    for index, volume in enumerate(spec.get("volumes") or []):
+        where = f"spec.volumes[{index}]"
+        yield from _named(volume, where, _VOLUME)
+        for number, source in enumerate((volume.get("projected") or {}).get("sources") or []):
+            yield from _named(source, f"{where}.projected.sources[{number}]", _PROJECTED)
+        yield from _of_drivers(volume, where)
+    for kind in ("containers", "initContainers"):
+        for index, container in enumerate(spec.get(kind) or []):
+            yield from _in_environment(container, f"spec.{kind}[{index}]")
+    for index, secret in enumerate(spec.get("imagePullSecrets") or []):
+        yield from _named({"": secret}, f"spec.imagePullSecrets[{index}]", _PULL)
 
 
-def _of_drivers(volume: Mapping[str, Any]) -> Iterator[Reference]:
+def _of_drivers(volume: Mapping[str, Any], where: str) -> Iterator[_Found]:
     """Yield the Secrets by which volumes are mounted (csi, iscsi, rbd, flexVolume, azureFile, ...)."""
-    if name := (volume.get("azureFile") or {}).get("secretName"):
-        yield Reference("Secret", name)
-    for source in volume.values():
+    for field, source in volume.items():
         if isinstance(source, Mapping):
-            yield from (
-                Reference("Secret", source[key]["name"])
-                for key in ("secretRef", "nodePublishSecretRef")
-                if (source.get(key) or {}).get("name")
-            )
+            for key in ("secretRef", "nodePublishSecretRef"):
+                if isinstance(secret := source.get(key), Mapping):
+                    yield from _named({key: secret}, f"{where}.{field}", ((key, "name", "Secret"),))
+
+
+def _in_environment(container: Mapping[str, Any], where: str) -> Iterator[_Found]:
+    for index, source in enumerate(container.get("envFrom") or []):
+        yield from _named(source, f"{where}.envFrom[{index}]", _ENV_FROM)
+    for index, variable in enumerate(container.get("env") or []):
+        if source := variable.get("valueFrom"):
+            yield from _named(source, f"{where}.env[{index}].valueFrom", _ENV)
+
+
+def _named(parent: Mapping[str, Any], where: str, fields: tuple[tuple[str, str, Kind], ...]) -> Iterator[_Found]:
+    for field, key, kind in fields:
+        if name := (parent.get(field) or {}).get(key):
+            yield ".".join(filter(None, (where, field, key))), kind, name

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from federation.model.pod_shapes import NODE_SPEC, NODE_STATUS
 from federation.model.quantity import Amounts, amounts
+from federation.model.reading import NAMED, reads
+from federation.model.shape import Fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,9 @@ class SchedulingNode:
     allocatable: Amounts = field(default_factory=dict)
 
 
+@reads("Node", Fields({"metadata": NAMED, "spec": NODE_SPEC, "status": NODE_STATUS}, ("metadata",)))
 def parse_scheduling_node(manifest: dict[str, Any]) -> SchedulingNode:
-    """Return the node."""
+    """Return the node. Raises Unreadable."""
     spec = manifest.get("spec") or {}
     return SchedulingNode(
         name=manifest["metadata"]["name"],

@@ -4,6 +4,7 @@ Every shape answers two questions about a value: `check` raises Misfit, with the
 that does not fit; `fit` returns what of it fits, None for nothing. Null is as good as absent: nobody asks about it.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -11,7 +12,11 @@ from typing import Any, Protocol
 TEXT_MAX = 1 << 20  # etcd takes objects of 1.5 MiB: no text in one is longer
 ITEMS_MAX = 16_384  # conditions, containers, finalizers, labels: API servers hold fewer in any object of 1.5 MiB
 NUMBER_MAX = 2**63 - 1
-_KEY_SHOWN_MAX = 253  # characters of a stranger's key in a message
+NAME_MAX = 253  # an object's name, by Kubernetes; also the most of a stranger's name or key in a message
+
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"  # of 63 characters in DNS; of any length in names, by apimachinery
+_OBJECT_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*", re.ASCII)
+_QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII)
 
 
 class Misfit(Exception):
@@ -31,6 +36,18 @@ class Shape(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Anything:
+    """Any value."""
+
+    def check(self, value: Any, path: str) -> None:
+        """See Shape."""
+
+    def fit(self, value: Any) -> Any:
+        """See Shape."""
+        return value
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """A string of at most so many characters; a longer one is cut to fit."""
 
@@ -46,6 +63,36 @@ class Text:
     def fit(self, value: Any) -> str | None:
         """See Shape."""
         return value[: self.max] if isinstance(value, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name that an API server takes and that may be a part of a URL (rule T2)."""
+
+    def check(self, value: Any, path: str) -> None:
+        """See Shape."""
+        if not is_object_name(value):
+            raise Misfit(path, "is not a valid object name (a DNS-1123 subdomain)")
+
+    def fit(self, value: Any) -> str | None:
+        """See Shape."""
+        return value if is_object_name(value) else None
+
+
+def is_object_name(text: object) -> bool:
+    """Whether a value is a DNS-1123 subdomain of at most 253 characters."""
+    return isinstance(text, str) and len(text) <= NAME_MAX and _OBJECT_NAME.fullmatch(text) is not None
+
+
+def is_label_key(text: str) -> bool:
+    """Whether a text is a key of labels, or a resource's name: a qualified name."""
+    prefix, slash, name = text.rpartition("/")
+    return _QUALIFIED.fullmatch(name) is not None and (not slash or is_object_name(prefix))
+
+
+def is_label_value(text: str) -> bool:
+    """Whether a text is a label's value."""
+    return not text or _QUALIFIED.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +139,7 @@ class Words:
             raise Misfit(path, f"must be an object of at most {ITEMS_MAX} strings")
         for key, item in value.items():
             if not isinstance(item, str) or len(item) > self.max:
-                raise Misfit(f"{path}[{key[:_KEY_SHOWN_MAX]}]", f"must be a string of at most {self.max} characters")
+                raise Misfit(f"{path}[{key[:NAME_MAX]}]", f"must be a string of at most {self.max} characters")
 
     def fit(self, value: Any) -> dict[str, str] | None:
         """See Shape."""
@@ -111,7 +158,7 @@ class Quantities:
             raise Misfit(path, f"must be an object of at most {ITEMS_MAX} quantities")
         for key, item in value.items():
             if not _is_quantity(item):
-                raise Misfit(f"{path}[{key[:_KEY_SHOWN_MAX]}]", "must be a quantity")
+                raise Misfit(f"{path}[{key[:NAME_MAX]}]", "must be a quantity")
 
     def fit(self, value: Any) -> dict[str, str | float] | None:
         """See Shape."""

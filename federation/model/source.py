@@ -4,9 +4,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from federation import names
+from federation.model.pod_shapes import conditions
+from federation.model.reading import METADATA, check, described, fitting, reads
+from federation.model.shape import NAME_MAX, Fields, Name, Text, Words
 
 Manifest = dict[str, Any]
 Key = tuple[str, str]
+
+
+_USER_MAX = 1024  # deploy/crds
+_SPEC = Fields(
+    {
+        "userName": Text(_USER_MAX),
+        "serviceAccountName": Name(),
+        "serviceAccount": Fields({"namespace": Name(), "name": Name()}, ("namespace", "name")),
+    }
+)
+_WORD = Text(1024)
+_CREDENTIAL = Fields(dict.fromkeys(("secretNamespace", "secretName", "key", "issuedAt", "expiresAt"), _WORD))
+_STATUS = Fields({"conditions": conditions(), "credential": _CREDENTIAL})
+_MARKED = Fields(
+    {"name": Text(NAME_MAX), "namespace": Name(), "uid": Text(), "labels": Words(), "annotations": Words()},
+    ("name", "uid"),
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,10 +83,11 @@ class Source:
         return Reference("Secret", self.account_namespace, names.source_names(*self.key)[2])
 
 
+@reads("Source", Fields({"metadata": METADATA, "spec": _SPEC}, ("metadata",)))
 def parse_source(manifest: Manifest) -> Source:
-    """Return the Source or ClusterSource."""
+    """Return the Source or ClusterSource. Raises Unreadable: what cannot be read is given no right."""
     metadata, spec = manifest["metadata"], manifest.get("spec") or {}
-    namespace = metadata.get("namespace", "")
+    namespace = metadata.get("namespace") or ""
     account = spec.get("serviceAccount") or {}
     if namespace:
         account = {"namespace": namespace, "name": spec.get("serviceAccountName")}
@@ -74,12 +95,12 @@ def parse_source(manifest: Manifest) -> Source:
         namespace=namespace,
         name=metadata["name"],
         uid=metadata["uid"],
-        generation=int(metadata.get("generation") or 0),
+        generation=metadata.get("generation") or 0,
         user_name=spec.get("userName") or "",
         account_namespace=account.get("namespace") or "",
         account_name=account.get("name") or "",
-        is_terminating="deletionTimestamp" in metadata,
-        status=manifest.get("status") or {},
+        is_terminating=bool(metadata.get("deletionTimestamp")),
+        status=fitting(manifest.get("status") or {}, _STATUS) or {},
     )
 
 
@@ -93,9 +114,10 @@ class Mark:
 
 
 def mark_of(manifest: Manifest, kind: str) -> Mark:
-    """Return what an object says of itself; lists leave `kind` out."""
+    """Return what an object says of itself; lists leave `kind` out. Raises Unreadable."""
+    check(manifest.get("metadata") if isinstance(manifest, dict) else None, _MARKED, described(kind, manifest))
     metadata = manifest["metadata"]
-    reference = Reference(kind, metadata.get("namespace", ""), metadata["name"])
+    reference = Reference(kind, metadata.get("namespace") or "", metadata["name"])
     source: Key | None = None
     if names.SOURCE in (metadata.get("labels") or {}):
         namespace, slash, name = (metadata.get("annotations") or {}).get(names.SOURCE_OF, "").partition("/")

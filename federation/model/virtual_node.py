@@ -6,7 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from federation import names
+from federation.model.pod_shapes import NODE_SPEC, NODE_STATUS
 from federation.model.quantity import Amounts
+from federation.model.reading import STORED, reads
+from federation.model.shape import Fields
 from federation.model.summary import Summary
 from federation.model.target import Target
 
@@ -62,8 +65,9 @@ class VirtualNode:
     status: Manifest = field(repr=False)
 
 
+@reads("Node", Fields({"metadata": STORED, "spec": NODE_SPEC, "status": NODE_STATUS}, ("metadata",)))
 def parse_virtual_node(manifest: Manifest) -> VirtualNode | None:
-    """Return the node, or None for one that is not ours to keep."""
+    """Return the node, or None for one that is not ours to keep. Raises Unreadable."""
     metadata = manifest["metadata"]
     labels = metadata.get("labels") or {}
     if names.TARGET_NAME not in labels and names.CLUSTER_TARGET_NAME not in labels:

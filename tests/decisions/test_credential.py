@@ -153,3 +153,48 @@ def test_a_user_gets_no_credential_here_and_is_ready() -> None:
     found = status_patch(source(userName="ann"), BOUND, BY_USER, None, "now")
     assert conditions(found) == {"Ready": ("True", "Bound"), "CredentialIssued": ("False", "NoServiceAccount")}
     assert turned_bad(source(userName="ann"), found) == []
+
+
+def claims(text: str) -> str:
+    return f"e30.{base64.urlsafe_b64encode(text.encode()).decode().rstrip('=')}.c2ln"
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        claims('{"iat": 1, "exp": 1e999}'),
+        claims('{"iat": "²", "exp": "³"}'),
+        claims('{"iat": 1, "exp": 99999999999999999}'),
+        claims('{"iat": -99999999999999999, "exp": 1}'),
+        claims('{"iat": 1, "exp": ' + "9" * 5000 + "}"),
+        claims("[" * 2000),
+        claims('["iat", "exp"]'),
+        claims('{"iat": true, "exp": 5}'),
+        "a." + "a" * 1_000_000 + ".c",
+        "a.é.c",
+        "a.b.c.d",
+    ],
+)
+def test_a_token_of_a_strangers_making_ends_nothing(token: str) -> None:
+    assert token_term(token) is None
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"namespace": "ci", "secret": "../../kube-system/secrets/key"},
+        {"namespace": "../x", "secret": "good"},
+        {"namespace": ["ci"], "secret": "good"},
+        {"namespace": "ci"},
+        "ci/good",
+        None,
+    ],
+)
+def test_t2_a_successor_is_looked_for_only_where_an_object_can_be(where: object) -> None:
+    found = kubeconfig(jwt())
+    found["users"][0]["user"]["extensions"] = [7, {"name": 7}, {"name": "isthmus.dev/renewal", "extension": where}]
+    assert renewable(found) is None
+    found["users"][0]["user"]["extensions"].append(
+        {"name": "isthmus.dev/renewal", "extension": {"namespace": "ci", "secret": "good"}}
+    )
+    assert renewable(found) is not None

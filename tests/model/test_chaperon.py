@@ -41,7 +41,7 @@ def test_a_time_that_is_none_ends_nothing(moment: str) -> None:
         {"conditions": ["PodScheduled", None, 7]},
         {"conditions": [{"type": "PodScheduled"}, {"status": "False"}]},
         {"containerStatuses": [{"name": "c", "state": ["running"]}]},
-        {"containerStatuses": [{"state": {"running": {}}}, "running"]},
+        {"containerStatuses": [{"state": {"running": True}}, "running"]},
         {"phase": ["Failed"]},
     ],
 )

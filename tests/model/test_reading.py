@@ -11,11 +11,10 @@ from federation.model.reading import (
     Unreadable,
     check,
     fitting,
-    is_object_name,
     reads,
     whole,
 )
-from federation.model.shape import Fields, Flag, Items, Quantities, Text, Whole, Words
+from federation.model.shape import Fields, Flag, Items, Quantities, Text, Whole, Words, is_object_name
 from federation.model.times import parse_time
 
 SHAPE = Fields(
@@ -84,7 +83,7 @@ def test_a_refusal_says_whose_it_is_and_quotes_no_value() -> None:
     }
     with pytest.raises(Unreadable) as caught:
         read({"metadata": secret})
-    assert str(caught.value) == f"Thing ns/{'n' * 253}: metadata.name is longer than 253 characters"
+    assert str(caught.value) == f"Thing ns/{'n' * 253}: metadata.name is not a valid object name (a DNS-1123 subdomain)"
     with pytest.raises(Unreadable, match=r"^Thing \(without a name\): metadata must be an object$"):
         read({"metadata": []})
     with pytest.raises(Unreadable, match=r"^Thing .* must be an object$"):
