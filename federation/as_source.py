@@ -17,6 +17,7 @@ from federation.controllers.feedback import Feedback
 from federation.controllers.placement import Placement
 from federation.controllers.proxies import proxy_store
 from federation.controllers.renewal import Renewals
+from federation.controllers.unused import Unused
 from federation.controllers.virtual_node import VirtualNodes
 from federation.controllers.waking import Waking
 from federation.decisions.ending import Stage
@@ -145,6 +146,7 @@ class SourceRole:
             pulse_seconds=pulse_seconds,
         )
         self._experience = Experience(clock)
+        self._unused = Unused()
         placement = Placement(
             api=api,
             cluster_name=cluster_name,
@@ -154,12 +156,13 @@ class SourceRole:
             targets=stores.all_targets,
             outlook=self._kept.outlook,
             experience=self._experience,
+            unused=self._unused,
             clock=clock,
             no_room_after=timedelta(seconds=settings.no_room_seconds),
             own_config_names=settings.own_configs,
         )
         connections = self._kept.connections.current
-        feedback = Feedback(api=api, pods=self._pods, connections=connections)
+        feedback = Feedback(api=api, pods=self._pods, connections=connections, clock=clock)
         renewals = Renewals(api=api, connections=connections, clock=clock)
         workers = settings.workers
         self._places: Workqueue[Key] = Workqueue(
@@ -231,6 +234,7 @@ class SourceRole:
 
         def on_connected(connection: Connection) -> None:
             self._experience.follow_target(connection)
+            self._unused.follow(connection)
             self._renewed.add(connection.target.key)
             follows.wake_by(connection)
 

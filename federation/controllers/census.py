@@ -1,4 +1,4 @@
-"""Counts, for each virtual node, the pods that ran there, and those of them that have lost their chaperon (rule S4).
+"""Counts, for each virtual node, the pods that may have run there, and those of them without a chaperon (rule S4).
 
 Kept up to date pod by pod, because it is asked for with every decision. A pod that has ended, is being deleted or was
 said to be about to end (DisruptionTarget) is not expected to have a chaperon.
@@ -58,7 +58,8 @@ class Census:
             self._forget(old.node_name, old.uid)
         if new is None or not new.node_name:
             return
-        if new.has_started and not (new.is_finished or new.is_terminating or new.disruption):
+        may_have_run = new.has_started or bool(new.reserved(new.node_name))
+        if may_have_run and not (new.is_finished or new.is_terminating or new.disruption):
             self._expected[new.node_name][new.uid] = key
             self._look(new.node_name, new.uid)
         else:

@@ -15,7 +15,7 @@ from federation.kube.api import Api, Manifest
 from federation.kube.errors import Conflict, NotFound
 from federation.kube.resources import PODS
 from federation.model.chaperon import Chaperon
-from federation.model.pod import ProxyPod
+from federation.model.pod import ProxyPod, parse_reservations
 from federation.model.references import Reference, references, required
 
 
@@ -34,13 +34,17 @@ class Commitment:
         self._not_copied = {Reference("ConfigMap", name) for name in own_names}
 
     async def allow(self, proxy: ProxyPod, chaperon: Chaperon, connection: Connection) -> None:
-        """Copy, then allow, after a live read: same uid, bound there, not terminating (rule S2). Raises Waits (T6)."""
+        """Copy, then allow, after a live read: same uid, bound there, not terminating, on record (rules S2, S7).
+
+        Raises Waits (T6).
+        """
         live = await self._api.get(PODS, proxy.name, proxy.namespace)
         metadata = live["metadata"]
         if (
             metadata["uid"] != proxy.uid
             or live["spec"].get("nodeName") != connection.target.node_name
             or metadata.get("deletionTimestamp")
+            or _on_record(metadata, connection.target.node_name) != chaperon.uid
         ):
             raise Conflict(409, "Conflict", f"pod {proxy.name} is no longer the one that was decided on")
         if not connection.target.is_self:
@@ -79,3 +83,9 @@ class Commitment:
                 foreign.append(reference)
         if message := waiting_message(connection.target.name, missing, foreign):
             raise Waits(message)
+
+
+def _on_record(metadata: Manifest, node_name: str) -> str:
+    """Return the uid of the chaperon that may be allowed on a virtual node; empty where none is on record."""
+    text = (metadata.get("annotations") or {}).get(names.RESERVATIONS, "")
+    return dict(parse_reservations(text)).get(node_name, "")

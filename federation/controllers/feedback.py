@@ -1,12 +1,17 @@
-"""Keeps a bound proxy's status equal to its delegate's, compared with the proxy as the API server has it (rule C3)."""
+"""Keeps a bound proxy's status equal to its delegate's, compared with the proxy as the API server has it (rule C3).
+
+That a delegate was disrupted in its own cluster is told by an Event as well, once (rule C5).
+"""
 
 import contextlib
 from collections.abc import Callable
 
+from federation.clock import Clock
 from federation.controllers.connection import Connection
-from federation.decisions.feedback import status_patch
+from federation.decisions.feedback import disruption, status_patch
 from federation.decisions.mirroring import is_rejected
-from federation.kube.api import Api
+from federation.events import record
+from federation.kube.api import Api, Manifest
 from federation.kube.errors import NotFound
 from federation.kube.resources import PODS
 from federation.kube.store import Store
@@ -18,10 +23,13 @@ Key = tuple[str, str]
 class Feedback:
     """Reconciles proxy pods by (namespace, name)."""
 
-    def __init__(self, *, api: Api, pods: Store[ProxyPod], connections: Callable[[], list[Connection]]) -> None:
+    def __init__(
+        self, *, api: Api, pods: Store[ProxyPod], connections: Callable[[], list[Connection]], clock: Clock
+    ) -> None:
         self._api = api
         self._pods = pods
         self._connections = connections
+        self._clock = clock
 
     async def reconcile(self, key: Key) -> float | None:
         """Show the delegate's status on the proxy."""
@@ -41,4 +49,11 @@ class Feedback:
         body = {"metadata": {"uid": proxy.uid, "resourceVersion": proxy.resource_version}, "status": patch}
         with contextlib.suppress(NotFound):
             self._pods.learn(await self._api.patch(PODS, proxy.name, body, proxy.namespace, subresource="status"))
+            if not proxy.disruption:
+                await self._tell(proxy, disruption(patch))
         return None
+
+    async def _tell(self, proxy: ProxyPod, found: Manifest) -> None:
+        if found:
+            message = f"its delegate on {proxy.node_name}: {found.get('message') or 'it was disrupted there'}"
+            await record(self._api, self._clock, PODS, proxy, str(found.get("reason") or "Disrupted"), message)

@@ -9,6 +9,7 @@ from federation.controllers.connection import Connection
 from federation.controllers.experience import Experience
 from federation.controllers.outlook import Outlook
 from federation.controllers.proxy_writes import ProxyWrites
+from federation.controllers.unused import Unused
 from federation.decisions import intents, placement
 from federation.decisions.admission import untied_spec
 from federation.decisions.asking import shape
@@ -40,6 +41,7 @@ class Placement:
         targets: Callable[[], list[Target]],
         outlook: Outlook,
         experience: Experience,
+        unused: Unused,
         clock: Clock,
         no_room_after: timedelta = NO_ROOM_AFTER,
         own_config_names: frozenset[str] = frozenset(),
@@ -50,6 +52,7 @@ class Placement:
         self._targets = targets
         self._outlook = outlook
         self._experience = experience
+        self._unused = unused
         self._clock = clock
         self._no_room_after = no_room_after
         self._writes = ProxyWrites(
@@ -98,6 +101,7 @@ class Placement:
         if proxy is None or spec is None:
             return TargetView(target.name, target.node_name, target.finalizer, "", connection.trouble, chaperons)
         node = self._nodes.get("", target.node_name)
+        recorded = proxy.reserved(target.node_name)
         return TargetView(
             target.name,
             target.node_name,
@@ -107,6 +111,7 @@ class Placement:
             chaperons,
             self._experience.odds(proxy, connection, node),
             node is not None and is_counted(proxy, node),
+            was_never_allowed=bool(recorded) and self._unused.has(recorded),
         )
 
     def _learn(self, proxy: ProxyPod) -> None:

@@ -28,7 +28,7 @@ from federation.kube.errors import AlreadyExists, NotFound, StatusError
 from federation.kube.resources import PODS
 from federation.kube.store import Store
 from federation.model.chaperon import Chaperon
-from federation.model.pod import ProxyPod
+from federation.model.pod import ProxyPod, reservations_text
 from federation.model.target import Target
 from federation.model.times import format_time
 from federation.submitted import BadAnnotation, parse_constraints, parse_kept_labels, parse_submitted
@@ -82,8 +82,8 @@ class ProxyWrites:
         match action:
             case intents.Ask():
                 pass  # done, all at once
-            case intents.RecordTargets(finalizers):
-                await self._set_finalizers(proxy, (*proxy.finalizers, *finalizers))
+            case intents.RecordTargets() | intents.RecordReservations():
+                await self._put_on_record(proxy, action)
             case intents.ForgetTargets(finalizers):
                 await self._forget(proxy, finalizers, connections)
             case intents.Allow(node_name, chaperon):
@@ -196,12 +196,14 @@ class ProxyWrites:
     async def _ungate(self, proxy: ProxyPod, ungate: intents.Ungate) -> None:
         assert proxy.manifest is not None
         finalizers = [name for name in proxy.finalizers if name not in ungate.never_asked]
+        known = dict(proxy.reservations) | dict(ungate.reservations)
+        records = {names.UNGATED_AT: format_time(self._clock()), names.RESERVATIONS: reservations_text(known)}
         patch: Manifest = {
             "metadata": {
                 "uid": proxy.uid,
                 "resourceVersion": proxy.resource_version,
                 "finalizers": [*proxy.other_finalizers, *finalizers],
-                "annotations": {names.UNGATED_AT: format_time(self._clock())},
+                "annotations": records,
             },
             "spec": {
                 "schedulingGates": None,
@@ -209,6 +211,19 @@ class ProxyWrites:
             },
         }
         self._pods.learn(await self._api.patch(PODS, proxy.name, patch, proxy.namespace))
+
+    async def _put_on_record(self, proxy: ProxyPod, action: intents.RecordTargets | intents.RecordReservations) -> None:
+        """Record beside what is on record; a proxy that changed since it was looked at gives a Conflict."""
+        if isinstance(action, intents.RecordTargets):
+            await self._set_finalizers(proxy, (*proxy.finalizers, *action.finalizers))
+            return
+        text = reservations_text(dict(proxy.reservations) | dict(action.reservations))
+        metadata = {
+            "uid": proxy.uid,
+            "resourceVersion": proxy.resource_version,
+            "annotations": {names.RESERVATIONS: text},
+        }
+        self._pods.learn(await self._api.patch(PODS, proxy.name, {"metadata": metadata}, proxy.namespace))
 
     async def _bind(self, proxy: ProxyPod, node_name: str) -> None:
         binding = {

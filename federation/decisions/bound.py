@@ -19,6 +19,7 @@ from federation.decisions.intents import (
     Explain,
     ForgetTargets,
     Plan,
+    RecordReservations,
     RecordTargets,
     TargetView,
     Withdraw,
@@ -138,8 +139,22 @@ def _commit(
         gone = Disrupt(DELEGATE_GONE, _ENDS[DELEGATE_GONE].format(chosen.node_name))
         return [] if chaperon.has_ended else [gone]
     if not chaperon.is_allowed:
-        return [Allow(chosen.node_name, chaperon)]
+        return _allowing(proxy, chosen, chaperon)
     return _without_room(proxy, chosen, chaperon, now, no_room_after) if chaperon.refusal else []
+
+
+def _allowing(proxy: ProxyPod, chosen: TargetView, chaperon: Chaperon) -> list[Action]:
+    """Let the chaperon on record go ahead; after another one that may have been let go, the proxy ends (rule S7)."""
+    if proxy.reserved(chosen.node_name) == chaperon.uid:
+        return [Allow(chosen.node_name, chaperon)]
+    if _may_have_run(proxy, chosen):
+        return [] if chosen.settle_seconds else [Disrupt(DELEGATE_GONE, _ENDS[DELEGATE_GONE].format(chosen.node_name))]
+    return [RecordReservations(((chosen.node_name, chaperon.uid),))]
+
+
+def _may_have_run(proxy: ProxyPod, chosen: TargetView) -> bool:
+    """Whether a chaperon that is gone may have been allowed: all that were are on record."""
+    return proxy.has_started or (bool(proxy.reserved(chosen.node_name)) and not chosen.was_never_allowed)
 
 
 def _is_over(proxy: ProxyPod, chaperon: Chaperon) -> bool:
@@ -152,12 +167,12 @@ def _is_over(proxy: ProxyPod, chaperon: Chaperon) -> bool:
 
 
 def _without_chaperon(proxy: ProxyPod, chosen: TargetView) -> list[Action]:
-    """The chosen target has none: its pod never ran and is asked for again, or it ran, and the proxy ends."""
+    """The chosen target has none: its pod never ran and is asked for again, or it may have, and the proxy ends."""
     if proxy.is_finished:
         return [Delete()] if proxy.reason in _ENDS and proxy.has_controller else []
     if proxy.disruption in _ENDS:
         return [_end(proxy.disruption, chosen.node_name)]
-    if proxy.has_started:
+    if _may_have_run(proxy, chosen):
         return [] if chosen.settle_seconds else [_end(DELEGATE_GONE, chosen.node_name)]
     return asking(proxy, [chosen])
 

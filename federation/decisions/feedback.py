@@ -73,6 +73,12 @@ def status_patch(live: Mapping[str, Any], delegate: Mapping[str, Any], container
     return merge_patch(live, proxy_status(live, delegate, container_names))
 
 
+def disruption(status: Mapping[str, Any]) -> Manifest:
+    """Return the condition by which a status says that the pod is, or was, disrupted; {} where it says nothing."""
+    conditions = status.get("conditions") or []
+    return next((c for c in conditions if c["type"] == "DisruptionTarget" and c["status"] == "True"), {})
+
+
 def waiting_patch(live: Mapping[str, Any], message: str, now: str) -> Manifest:
     """Return the merge patch of `status` that says why a proxy waits, in a condition of ours."""
     others = [c for c in live.get("conditions") or [] if c["type"] != names.RESERVED_CONDITION]

@@ -10,6 +10,7 @@ from federation.decisions.asking import Odds
 from federation.model.chaperon import Chaperon
 
 NOTHING_KNOWN = Odds()
+Reservations = tuple[tuple[str, str], ...]  # (virtual node, uid of the chaperon there)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class TargetView:
     `is_unread`: it answers, or may do so any moment, and has not been listed once since we started (rule S5).
     `is_going`: its Target is being deleted; `is_lost`: and it has been away for so long that nothing there is waited
     for (rule M7). `settle_seconds`: chaperons vanished there just now, more may follow (rule S4).
+    `was_never_allowed`: the chaperon that is on record there was seen to go, and was never allowed (rule S7).
     """
 
     name: str
@@ -36,6 +38,7 @@ class TargetView:
     is_going: bool = False
     is_lost: bool = False
     settle_seconds: float = 0.0
+    was_never_allowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """Copy what the pod refers to, then allow the chaperon, after a live read of the bound proxy (rule S2)."""
+    """Copy what the pod refers to, then allow the chaperon, after a live read of the bound proxy (rules S2, S7)."""
 
     node_name: str
     chaperon: Chaperon
@@ -80,10 +83,19 @@ class Ungate:
     """Remove our gate and tie the proxy to these virtual nodes, in one patch.
 
     `never_asked` are the finalizers of targets that were surely never asked: nothing is there to wait for (rule S3).
+    `reservations` are the chaperons that hold room there: (virtual node, uid), put on record (rule S7).
     """
 
     node_names: tuple[str, ...]
     never_asked: tuple[str, ...] = ()
+    reservations: Reservations = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordReservations:
+    """Put on record which chaperons may be allowed, of exactly this version of the proxy (rule S7)."""
+
+    reservations: Reservations
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +138,20 @@ class Explain:
     message: str
 
 
-Action = Ask | RecordTargets | ForgetTargets | Withdraw | Allow | Ungate | Bind | Disrupt | End | Delete | Explain
+Action = (
+    Ask
+    | RecordTargets
+    | RecordReservations
+    | ForgetTargets
+    | Withdraw
+    | Allow
+    | Ungate
+    | Bind
+    | Disrupt
+    | End
+    | Delete
+    | Explain
+)
 
 
 @dataclass(frozen=True, slots=True)

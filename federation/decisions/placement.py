@@ -21,7 +21,17 @@ from federation.decisions.bound import (
     leaving,
     withdrawals,
 )
-from federation.decisions.intents import Action, Bind, Explain, Plan, TargetView, Ungate, Withdraw
+from federation.decisions.intents import (
+    Action,
+    Bind,
+    Explain,
+    Plan,
+    RecordReservations,
+    Reservations,
+    TargetView,
+    Ungate,
+    Withdraw,
+)
 from federation.model.chaperon import Chaperon
 from federation.model.pod import Asking, ProxyPod
 
@@ -92,13 +102,15 @@ def _unbound(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Ch
     allowed = [node for node, chaperon in own.items() if chaperon is not None and chaperon.is_allowed]
     reserved = [node for node, chaperon in own.items() if chaperon is not None and chaperon.is_reserved]
     if allowed:  # a source restored from backup: sticky (rule S5)
-        return _sticky(proxy, min(allowed))
+        return _sticky(proxy, own, min(allowed))
     if not proxy.needs_reservation or (proxy.gates and not proxy.is_gated_by_us_alone):
         return Plan(tuple(withdrawals(targets, own)))
     if proxy.gates and reserved:
         return _ungating(proxy, targets, own, now)
     if not proxy.gates and (late := [node for node in reserved if _may_bind(proxy, own, node, now)]):
-        return Plan((Bind(min(late)),))
+        return _binding(proxy, own, min(late))
+    if not proxy.gates and (new := _unrecorded(proxy, own, [n for n in reserved if n in proxy.pinned_nodes])):
+        return Plan((RecordReservations(new),))  # before the scheduler binds it there (rule S7)
     return _seeking(proxy, targets, own, now)
 
 
@@ -115,7 +127,20 @@ def _ungating(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, C
         return Plan(seeking.actions, min(wait, seeking.look_again_seconds or wait))
     never = tuple(t.finalizer for t in targets if not t.odds.was_asked and t.finalizer in proxy.finalizers)
     chosen = reserved + (_silent(eligible, own) if proxy.spread else [])
-    return Plan((Ungate(tuple(sorted(target.node_name for target in chosen)), never),))
+    on_record = _unrecorded(proxy, own, [target.node_name for target in reserved])
+    return Plan((Ungate(tuple(sorted(target.node_name for target in chosen)), never, on_record),))
+
+
+def _unrecorded(proxy: ProxyPod, own: dict[str, Chaperon | None], nodes: list[str]) -> Reservations:
+    """Return the chaperons of these virtual nodes that are not on record there."""
+    uids = ((node, chaperon.uid) for node in sorted(nodes) if (chaperon := own[node]) is not None)
+    return tuple((node, uid) for node, uid in uids if proxy.reserved(node) != uid)
+
+
+def _binding(proxy: ProxyPod, own: dict[str, Chaperon | None], node_name: str) -> Plan:
+    """Bind it ourselves; the chaperon there is on record first (rule S7)."""
+    new = _unrecorded(proxy, own, [node_name])
+    return Plan((RecordReservations(new),) if new else (Bind(node_name),))
 
 
 def _silent(eligible: list[TargetView], own: dict[str, Chaperon | None]) -> list[TargetView]:
@@ -152,11 +177,12 @@ def _seeking(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Ch
     return Plan((*actions, *_explaining(proxy, targets, own, now)), look_again)
 
 
-def _sticky(proxy: ProxyPod, node_name: str) -> Plan:
+def _sticky(proxy: ProxyPod, own: dict[str, Chaperon | None], node_name: str) -> Plan:
     """An unbound proxy whose delegate is already allowed is bound to that cluster and nowhere else."""
     if not proxy.gates:
-        return Plan((Bind(node_name),))
-    return Plan((Ungate((node_name,)),)) if proxy.is_gated_by_us_alone else Plan()
+        return _binding(proxy, own, node_name)
+    on_record = _unrecorded(proxy, own, [node_name])
+    return Plan((Ungate((node_name,), (), on_record),)) if proxy.is_gated_by_us_alone else Plan()
 
 
 def _may_bind(proxy: ProxyPod, own: dict[str, Chaperon | None], node: str, now: datetime) -> bool:

@@ -1,5 +1,6 @@
 """Pods as the federation sees them: proxies in a source, candidates and delegates in a target."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,6 +20,8 @@ from federation.model.times import parse_time
 Manifest = dict[str, Any]
 
 _TERMINAL = ("Succeeded", "Failed")
+_RESERVATIONS_MAX = 1000  # targets of one pod; far more than there are
+_NAME = re.compile(r"[A-Za-z0-9][-.A-Za-z0-9]{0,252}", re.ASCII)  # of a virtual node, or a uid
 _GRACE_SECONDS_MAX = 366 * 86400  # more would only serve to reach back before all times
 
 _SPREAD_MAX = 64  # spread constraints of one pod; people write one or two
@@ -43,7 +46,8 @@ class ProxyPod:
     `finalizers` are those that stand for targets, `other_finalizers` the rest. `pinned_nodes` are the virtual nodes
     that the ungating tied it to, `spread` its spread constraints' topology labels with the key as submitted.
     `disruption` is the reason of its condition DisruptionTarget: why it is about to end. `bound_at` is when it was
-    bound, by its condition PodScheduled. The whole manifest is kept only while unbound, when candidates are made from
+    bound, by its condition PodScheduled. `reservations` are virtual nodes, each with the uid of the chaperon that
+    is on record there (rule S7). The whole manifest is kept only while unbound, when candidates are made from
     it; the status once bound.
     """
 
@@ -76,6 +80,11 @@ class ProxyPod:
     requests: Amounts = field(default_factory=dict, repr=False)
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
     references: tuple[Reference, ...] = field(default=(), repr=False)
+    reservations: tuple[tuple[str, str], ...] = ()
+
+    def reserved(self, node_name: str) -> str:
+        """Return the uid of the chaperon that may be allowed on a virtual node (rule S7); empty where none is known."""
+        return dict(self.reservations).get(node_name, "")
 
     @property
     def manifest(self) -> Manifest | None:
@@ -140,6 +149,17 @@ def _spread(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((label, key) for label, _, key in pairs if names.SPREAD_LABEL.fullmatch(label))
 
 
+def parse_reservations(text: str) -> tuple[tuple[str, str], ...]:
+    """Return (virtual node, chaperon uid), from an annotation's value; entries that cannot be one are left out."""
+    pairs = (entry.split("=") for entry in text.split(",")[:_RESERVATIONS_MAX])
+    return tuple((pair[0], pair[1]) for pair in pairs if len(pair) == 2 and all(_NAME.fullmatch(p) for p in pair))
+
+
+def reservations_text(reservations: Mapping[str, str]) -> str:
+    """Return the value of the annotation for these chaperon uids by virtual node."""
+    return ",".join(f"{node}={uid}" for node, uid in sorted(reservations.items()))
+
+
 def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     for condition in status.get("conditions") or []:
         if condition.get("type") == kind:
@@ -191,6 +211,7 @@ def parse_proxy(manifest: Manifest) -> ProxyPod | None:
         requests=pod_requests(spec),
         labels=metadata.get("labels") or {},
         references=references(spec),
+        reservations=parse_reservations(annotations.get(names.RESERVATIONS, "")),
     )
 
 

@@ -7,7 +7,7 @@ from federation import names
 from federation.decisions.asking import Odds
 from federation.decisions.intents import TargetView
 from federation.model.chaperon import Chaperon, parse_chaperon
-from federation.model.pod import ProxyPod, parse_proxy
+from federation.model.pod import ProxyPod, parse_proxy, reservations_text
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 UID = "11111111-2222-3333-4444-555555555555"
@@ -43,8 +43,10 @@ def proxy(
     spread: tuple[tuple[str, str], ...] = (),
     disruption: str = "",
     bound_at: str = "",
+    recorded: tuple[str, ...] = (),
+    records: tuple[tuple[str, str], ...] = (),
 ) -> ProxyPod:
-    """A proxy pod, by way of its manifest."""
+    """A proxy pod, by way of its manifest; `recorded` are virtual nodes whose chaperon is on record, or `records`."""
     annotations = {names.ELECT: "", names.SOURCE_POD_MANIFEST: "{}"}
     if asking:
         annotations[names.ASKING] = asking
@@ -52,6 +54,9 @@ def proxy(
         annotations[names.SPREAD] = ",".join(f"{label}={key}" for label, key in spread)
     if ungated_at:
         annotations[names.UNGATED_AT] = ungated_at
+    if records or recorded:
+        records = records or tuple((where, f"chaperon-of-{UID}") for where in recorded)
+        annotations[names.RESERVATIONS] = reservations_text(dict(records))
     if not reservation:
         annotations[names.NO_RESERVATION] = ""
     metadata: Manifest = {
@@ -140,6 +145,7 @@ def target(
     is_going: bool = False,
     is_lost: bool = False,
     settle_seconds: float = 0.0,
+    was_never_allowed: bool = False,
     **odds: Any,
 ) -> TargetView:
     """A target as the proxy sees it; its virtual node is `name`, its finalizer `f-<name>`."""
@@ -156,6 +162,7 @@ def target(
         is_going=is_going,
         is_lost=is_lost,
         settle_seconds=settle_seconds,
+        was_never_allowed=was_never_allowed,
     )
 
 

@@ -1,13 +1,15 @@
 """Bound proxies: one that lost its room (rule M2), vanished delegates (S4), and who moves first (S5)."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from federation.decisions.bound import NO_ROOM, NO_ROOM_AFTER
+from federation.decisions.bound import DELEGATE_GONE, NO_ROOM, NO_ROOM_AFTER
 from federation.decisions.feedback import status_patch
-from federation.decisions.intents import Ask, Disrupt, End, Explain, Withdraw
+from federation.decisions.intents import Allow, Ask, Disrupt, End, Explain, RecordReservations, Withdraw
 from federation.decisions.placement import decide
+from federation.model.pod import parse_reservations, reservations_text
 from federation.names import RESERVED_CONDITION
 from tests.decisions.pods import NOW, chaperon, finalizers, proxy, target
 
@@ -120,3 +122,47 @@ def test_C3_what_the_source_changed_is_put_right_although_the_delegate_did_not_c
     assert status_patch(shown, delegate, frozenset()) == {}
     flipped = {"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}]}
     assert status_patch(flipped, delegate, frozenset())["conditions"] == [{"type": "Ready", "status": "True"}]
+
+
+def test_S7_only_the_chaperon_on_record_is_allowed() -> None:
+    waiting = chaperon(reserved=True)
+    recorded = proxy(node="a", finalizers=ONE, recorded=("a",))
+    assert decide(recorded, (target("a", waiting),), NOW).actions == (Allow("a", waiting),)
+    unknown = proxy(node="a", finalizers=ONE)
+    assert decide(unknown, (target("a", waiting),), NOW).actions == (RecordReservations((("a", waiting.uid),)),)
+
+
+def test_S7_after_another_chaperon_that_may_have_been_allowed_the_proxy_ends() -> None:
+    recorded = proxy(node="a", finalizers=ONE, recorded=("a",))
+    another = replace(chaperon(reserved=True), uid="another")
+    (told,) = decide(recorded, (target("a", another),), NOW).actions
+    assert isinstance(told, Disrupt)
+    assert told.reason == DELEGATE_GONE
+    assert decide(recorded, (target("a", another, settle_seconds=1.0),), NOW).actions == ()
+    seen_to_go = target("a", another, was_never_allowed=True)
+    assert decide(recorded, (seen_to_go,), NOW).actions == (RecordReservations((("a", "another"),)),)
+
+
+def test_S7_a_chaperon_on_record_that_is_gone_may_have_been_allowed() -> None:
+    """A source that starts has seen nothing: neither that the pod was let go ahead, nor that it ran."""
+    recorded = proxy(node="a", finalizers=ONE, recorded=("a",))
+    (end,) = decide(recorded, (target("a"),), NOW).actions
+    assert isinstance(end, End)
+    assert end.reason == DELEGATE_GONE
+    assert decide(recorded, (target("a", settle_seconds=0.5),), NOW).actions == ()
+    assert decide(recorded, (target("a", was_never_allowed=True),), NOW).actions == (Ask("a"),)
+    assert decide(proxy(node="a", finalizers=ONE), (target("a"),), NOW).actions == (Ask("a"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a=1,b.c-d=2", {"a": "1", "b.c-d": "2"}),
+        ("", {}),
+        ("a,=,a=,=1,a=b=c,../x=1,a=é,a=" + "1" * 300, {}),
+        ("a=1,,junk", {"a": "1"}),
+    ],
+)
+def test_T1_entries_that_cannot_be_a_record_are_none(text: str, expected: dict[str, str]) -> None:
+    assert dict(parse_reservations(text)) == expected
+    assert dict(parse_reservations(reservations_text(expected))) == expected

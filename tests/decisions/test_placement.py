@@ -16,6 +16,7 @@ from federation.decisions.intents import (
     End,
     Explain,
     ForgetTargets,
+    RecordReservations,
     RecordTargets,
     TargetView,
     Ungate,
@@ -23,10 +24,15 @@ from federation.decisions.intents import (
 )
 from federation.decisions.placement import decide
 from federation.model.pod import ProxyPod
-from tests.decisions.pods import NOW, chaperon, finalizers, proxy, target
+from tests.decisions.pods import NOW, UID, chaperon, finalizers, proxy, target
 
 BOTH = finalizers("a", "b")
 LATE = "2026-11-23T11:59:50Z"
+
+
+def held(*nodes: str) -> tuple[tuple[str, str], ...]:
+    """The records of the proxy's chaperons on these virtual nodes."""
+    return tuple((node, f"chaperon-of-{UID}") for node in nodes)
 
 
 def test_a_gated_proxy_is_asked_of_the_likeliest_target_first() -> None:
@@ -51,34 +57,36 @@ def test_M6_candidates_wait_for_the_gates_of_others() -> None:
 
 def test_a_reservation_ungates_towards_all_that_reserved() -> None:
     targets = (target("a", chaperon(reserved=True)), target("b", chaperon(reserved=True)), target("c", chaperon()))
-    assert decide(proxy(finalizers=BOTH), targets, NOW).actions == (Ungate(("a", "b")),)
+    assert decide(proxy(finalizers=BOTH), targets, NOW).actions == (Ungate(("a", "b"), (), held("a", "b")),)
 
 
 def test_S3_the_ungating_forgets_only_targets_that_were_surely_never_asked() -> None:
     targets = (target("a", chaperon(reserved=True)), target("b", was_asked=False), target("c"))
     pod = proxy(finalizers=finalizers("a", "b", "c"))
-    assert decide(pod, targets, NOW).actions == (Ungate(("a",), finalizers("b")),)
+    assert decide(pod, targets, NOW).actions == (Ungate(("a",), finalizers("b"), held("a")),)
 
 
 def test_F2_candidates_elsewhere_are_withdrawn_once_ungated() -> None:
-    asked, held = chaperon(), chaperon(reserved=True)
-    ungated = proxy(gated=False, ungated_at="2026-11-23T11:59:58Z", pinned=("a",), finalizers=BOTH)
-    assert decide(ungated, (target("a", held), target("b", asked)), NOW).actions == (Withdraw("b", asked),)
+    asked, reserved = chaperon(), chaperon(reserved=True)
+    ungated = proxy(gated=False, ungated_at="2026-11-23T11:59:58Z", pinned=("a",), finalizers=BOTH, recorded=("a",))
+    assert decide(ungated, (target("a", reserved), target("b", asked)), NOW).actions == (Withdraw("b", asked),)
 
 
 def test_C2_a_proxy_to_be_spread_waits_until_its_nodes_are_counted_and_all_have_answered() -> None:
     pod = proxy(finalizers=BOTH, asking="all")
-    held, asked = chaperon(reserved=True), chaperon()
+    reserved, asked = chaperon(reserved=True), chaperon()
     early, late = NOW - timedelta(seconds=1), NOW - timedelta(seconds=2)
-    uncounted = (target("a", held), target("b", held, counted=False))
+    uncounted = (target("a", reserved), target("b", reserved, counted=False))
     assert decide(pod, uncounted, NOW).actions == ()
-    waiting = decide(pod, (target("a", held, asked_at=early), target("b", asked, asked_at=early)), NOW)
+    waiting = decide(pod, (target("a", reserved, asked_at=early), target("b", asked, asked_at=early)), NOW)
     assert waiting.actions == ()
     assert waiting.look_again_seconds == pytest.approx(1.0)
-    over = decide(pod, (target("a", held), target("b", asked, asked_at=late)), NOW)
-    assert over.actions == (Ungate(("a",)),)
+    over = decide(pod, (target("a", reserved), target("b", asked, asked_at=late)), NOW)
+    assert over.actions == (Ungate(("a",), (), held("a")),)
     refused = chaperon(refusal="0/3 nodes are available")
-    assert decide(pod, (target("a", held), target("b", refused, asked_at=early)), NOW).actions == (Ungate(("a",)),)
+    assert decide(pod, (target("a", reserved), target("b", refused, asked_at=early)), NOW).actions == (
+        Ungate(("a",), (), held("a")),
+    )
 
 
 def test_C2_a_proxy_to_be_spread_may_go_where_no_answer_came_in_time() -> None:
@@ -87,16 +95,16 @@ def test_C2_a_proxy_to_be_spread_may_go_where_no_answer_came_in_time() -> None:
     refused = target("c", chaperon(refusal="0/3 nodes are available"), asked_at=long_ago)
     targets = (target("a", chaperon(reserved=True)), target("b", chaperon(), asked_at=long_ago), refused)
     pod = proxy(finalizers=finalizers("a", "b", "c"), asking="all", spread=spread)
-    assert decide(pod, targets, NOW).actions == (Ungate(("a", "b")),)
+    assert decide(pod, targets, NOW).actions == (Ungate(("a", "b"), (), held("a")),)
 
 
 def test_C2_the_way_out_breaks_a_spread_only_after_a_long_wait() -> None:
-    held = chaperon(reserved=True, after_ungate=True)
+    reserved = chaperon(reserved=True, after_ungate=True)
     spread = (("spread.isthmus.dev/0123456789abcdef", "kubernetes.io/hostname"),)
-    late = proxy(gated=False, ungated_at=LATE, pinned=("a",), finalizers=BOTH, spread=spread)
-    assert not any(isinstance(x, Bind) for x in decide(late, (target("a"), target("b", held)), NOW).actions)
+    late = proxy(gated=False, ungated_at=LATE, pinned=("a",), finalizers=BOTH, spread=spread, recorded=("b",))
+    assert not any(isinstance(x, Bind) for x in decide(late, (target("a"), target("b", reserved)), NOW).actions)
     later = NOW + timedelta(seconds=60)
-    assert decide(late, (target("a"), target("b", held)), later).actions == (Bind("b"),)
+    assert decide(late, (target("a"), target("b", reserved)), later).actions == (Bind("b"),)
 
 
 def test_a_chaperon_being_deleted_holds_no_reservation() -> None:
@@ -106,7 +114,8 @@ def test_a_chaperon_being_deleted_holds_no_reservation() -> None:
 
 def test_bound_allows_the_chosen_and_withdraws_the_others() -> None:
     winner, loser = chaperon(reserved=True), chaperon(reserved=True)
-    plan = decide(proxy(node="a", finalizers=BOTH), (target("a", winner), target("b", loser)), NOW)
+    pod = proxy(node="a", finalizers=BOTH, recorded=("a",))
+    plan = decide(pod, (target("a", winner), target("b", loser)), NOW)
     assert plan.actions == (Allow("a", winner), Withdraw("b", loser))
 
 
@@ -184,11 +193,13 @@ def test_M1_a_late_proxy_without_a_reservation_is_asked_everywhere_and_bound_by_
     assert Ask("a") in decide(late, (target("a"), target("b")), NOW).actions
     assert Ask("b") in decide(late, (target("a"), target("b")), NOW).actions
     reserved = chaperon(reserved=True, after_ungate=True)
-    assert decide(late, (target("a"), target("b", reserved)), NOW).actions == (Bind("b"),)
+    assert decide(late, (target("a"), target("b", reserved)), NOW).actions == (RecordReservations(held("b")),)
+    recorded = proxy(gated=False, ungated_at=LATE, pinned=("a",), finalizers=BOTH, recorded=("b",))
+    assert decide(recorded, (target("a"), target("b", reserved)), NOW).actions == (Bind("b"),)
 
 
 def test_M1_a_candidate_from_before_the_ungate_that_reserves_late_is_bound_by_us() -> None:
-    late = proxy(gated=False, ungated_at=LATE, pinned=("a",), finalizers=BOTH)
+    late = proxy(gated=False, ungated_at=LATE, pinned=("a",), finalizers=BOTH, recorded=("b",))
     assert decide(late, (target("a"), target("b", chaperon(reserved=True))), NOW).actions == (Bind("b"),)
 
 
@@ -207,9 +218,11 @@ def test_M1_looks_again_when_the_wait_is_over() -> None:
 
 def test_S5_an_allowed_chaperon_of_an_unbound_proxy_is_sticky() -> None:
     targets = (target("a", chaperon(reserved=True)), target("b", chaperon(allowed=True)))
-    assert decide(proxy(finalizers=BOTH), targets, NOW).actions == (Ungate(("b",)),)
+    assert decide(proxy(finalizers=BOTH), targets, NOW).actions == (Ungate(("b",), (), held("b")),)
     ungated = proxy(gated=False, ungated_at=LATE, finalizers=BOTH)
-    assert decide(ungated, targets, NOW).actions == (Bind("b"),)
+    assert decide(ungated, targets, NOW).actions == (RecordReservations(held("b")),)
+    recorded = proxy(gated=False, ungated_at=LATE, finalizers=BOTH, recorded=("b",))
+    assert decide(recorded, targets, NOW).actions == (Bind("b"),)
 
 
 def test_why_a_proxy_waits_is_said_target_by_target() -> None:

@@ -1,10 +1,12 @@
 """The two-phase protocol as a machine: any interleaving of stale agents, crashes, targets and the source's scheduler.
 
-Targets may be deleted at any time (rule M7).
+Targets may be deleted at any time (rule M7), and a target's owner may delete a chaperon at any time (rule S7). What is
+allowed may start, unseen: a start that was fed back is nothing that safety could rest on.
 
 The world is the least that the rule speaks of: one proxy in the source, a chaperon in each target, versions. Agents
 decide by the real `decide`, on what they last saw; their writes meet the same checks as in the shell. The judge looks
-at the world only. Two mutants show that the judge can tell: one allows before the Binding, one spares the losers.
+at the world only. Mutants show that the judge can tell: one allows before the Binding, one spares the losers, one
+believes that a pod whose start it has not seen has not started.
 """
 
 from collections.abc import Callable
@@ -29,12 +31,13 @@ Decide = Callable[[ProxyPod | None, tuple[TargetView, ...]], Plan]
 
 @dataclass(frozen=True)
 class Held:
-    """A chaperon: what may be marked on it, and its version."""
+    """A chaperon: what may be marked on it, its version, and the how-manieth it is."""
 
     reserved: bool = False
     allowed: bool = False
     terminating: bool = False
     version: int = 1
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Seen:
     finalizers: tuple[str, ...] = TARGETS
     going: frozenset[str] = frozenset()
     version: int = 1
+    records: frozenset[tuple[str, int]] = frozenset()  # chaperons by number
+    never_allowed: frozenset[int] = frozenset()  # those that were seen to go so: the agent's alone, lost as it restarts
     chaperons: dict[str, Held | None] = field(default_factory=lambda: dict.fromkeys(TARGETS))
 
     def proxy(self) -> ProxyPod | None:
@@ -66,6 +71,7 @@ class Seen:
             finalizers=finalizers(*self.finalizers),
             ungated_at="" if self.gated else LONG_AGO,
             pinned=self.pinned,
+            records=tuple((name, f"number-{number}") for name, number in sorted(self.records)),
         )
 
     def views(self) -> tuple[TargetView, ...]:
@@ -76,13 +82,15 @@ class Seen:
                 *([_chaperon(held)] if held else []),
                 is_going=name in self.going,
                 asked_at=parse_time(LONG_AGO),
+                was_never_allowed=dict(self.records).get(name) in self.never_allowed,
             )
             for name, held in self.chaperons.items()
         )
 
 
 def _chaperon(held: Held) -> Chaperon:
-    return chaperon(reserved=held.reserved, allowed=held.allowed, terminating=held.terminating)
+    found = chaperon(reserved=held.reserved, allowed=held.allowed, terminating=held.terminating)
+    return replace(found, uid=f"number-{held.number}")
 
 
 class World:
@@ -92,6 +100,8 @@ class World:
         self.now = Seen()
         self.memory = [self.now, self.now]
         self.breaches: list[str] = []
+        self.made = 0
+        self.started: set[int] = set()  # chaperons whose pod has run
         self._decide = decide
         self._is_checked = is_checked
 
@@ -99,7 +109,12 @@ class World:
         """Do one thing; what is impossible is skipped."""
         match kind:
             case "look":
+                self.memory[which] = replace(self.now, never_allowed=self.memory[which].never_allowed)
+            case "restart":
                 self.memory[which] = self.now
+            case "work":
+                self.memory[which] = replace(self.now, never_allowed=self.memory[which].never_allowed)
+                self._act(self.memory[which], 99)
             case "act" | "crash":
                 self._act(self.memory[which], 1 if kind == "crash" else 99)
             case "reserve" | "lose":
@@ -110,11 +125,25 @@ class World:
                 self._change(terminating=True)
             case "retire":
                 self.now = replace(self.now, going=self.now.going | {name})
-            case "collect":
-                held = self.now.chaperons[name]
-                if held and held.terminating:
-                    self._put(name, None)
+            case _ if held := self.now.chaperons[name]:
+                self._happen(kind, which, name, held)
         self._judge()
+
+    def _happen(self, kind: str, which: int, name: str, held: Held) -> None:
+        """What kubelets, owners and the garbage collector do to a chaperon that is there, or to its pod."""
+        if kind == "start" and held.allowed:
+            self.started.add(held.number)
+        elif kind == "remove":
+            self._put(name, replace(held, terminating=True, version=held.version + 1))
+        elif kind == "collect" and held.terminating:
+            self._put(name, None)
+            self._tell(which, held)
+
+    def _tell(self, which: int, held: Held) -> None:
+        """One agent's watch was up as a chaperon went, and told its last state; the other's was not."""
+        if not held.allowed:
+            seen = self.memory[which]
+            self.memory[which] = replace(seen, never_allowed=seen.never_allowed | {held.number})
 
     def settle(self) -> None:
         """Let everybody do their part until nothing changes."""
@@ -161,24 +190,30 @@ class World:
         match action:
             case intents.Ask(node):
                 if self.now.chaperons[node] is None:
-                    self._put(node, Held())
+                    self.made += 1
+                    self._put(node, Held(number=self.made))
             case intents.Withdraw(node, _):
                 held = self.now.chaperons[node]
                 remembered = seen.chaperons[node]
-                if held is None or remembered is None or held.version != remembered.version:
+                if held is None or remembered is None or (held.number, held.version) != _identity(remembered):
                     return held is None
                 self._put(node, replace(held, terminating=True, version=held.version + 1))
-            case intents.Allow(node, _):
+            case intents.Allow(node, chosen):
                 is_right = self.now.is_there and self.now.node == node and not self.now.terminating
                 held = self.now.chaperons[node]
-                if self._is_checked and not is_right:
+                is_on_record = f"number-{dict(self.now.records).get(node)}" == chosen.uid
+                if self._is_checked and not (is_right and is_on_record):
                     return False
-                if held:
+                if held and f"number-{held.number}" == chosen.uid:
                     self._put(node, replace(held, allowed=True, version=held.version + 1))
-            case intents.Ungate(nodes):
+            case intents.Ungate(nodes, _, reservations):
                 if not is_current:
                     return False
-                self._change(gated=False, pinned=nodes)
+                self._change(gated=False, pinned=nodes, records=_recorded(self.now.records, reservations))
+            case intents.RecordReservations(reservations):
+                if not is_current:
+                    return False
+                self._change(records=_recorded(self.now.records, reservations))
             case intents.Bind(node):
                 self._bind(node)
             case intents.Disrupt(reason, _):
@@ -206,11 +241,22 @@ class World:
         return True
 
     def _judge(self) -> None:
+        if len(self.started) > 1:
+            self.breaches.append(f"ran under chaperons {sorted(self.started)}")
         allowed = [name for name, held in self.now.chaperons.items() if held and held.allowed and not held.terminating]
         if len(allowed) > 1:
             self.breaches.append(f"allowed in {allowed} at once")
         if self.now.is_there and any(name != self.now.node for name in allowed):
             self.breaches.append(f"allowed in {allowed}, bound to {self.now.node!r}")
+
+
+def _identity(held: Held) -> tuple[int, int]:
+    return held.number, held.version
+
+
+def _recorded(records: frozenset[tuple[str, int]], more: intents.Reservations) -> frozenset[tuple[str, int]]:
+    known = dict(records) | {node: int(uid.removeprefix("number-")) for node, uid in more}
+    return frozenset(known.items())
 
 
 def real(seen: ProxyPod | None, targets: tuple[TargetView, ...]) -> Plan:
@@ -229,7 +275,12 @@ def spares_the_losers(seen: ProxyPod | None, targets: tuple[TargetView, ...]) ->
     return replace(plan, actions=kept)
 
 
-KINDS = ("look", "act", "crash", "reserve", "lose", "schedule", "delete", "collect", "retire")
+def believes_what_it_has_not_seen(seen: ProxyPod | None, targets: tuple[TargetView, ...]) -> Plan:
+    return real(seen, tuple(replace(target, was_never_allowed=True) for target in targets))
+
+
+AGENTS = ("look", "act", "crash", "work", "restart")
+KINDS = (*AGENTS, "reserve", "lose", "schedule", "start", "delete", "collect", "remove", "retire")
 steps = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 1), st.sampled_from(TARGETS)), max_size=40)
 thorough = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 Steps = list[tuple[str, int, str]]
@@ -283,3 +334,15 @@ def test_the_judge_catches_mutants(mutant: Decide, is_caught: Callable[[Steps], 
         find(steps, is_caught, settings=settings(max_examples=3000, deadline=None, database=None))
     except NoSuchExample:
         pytest.fail(f"{mutant} went unnoticed")
+
+
+def test_S7_a_chaperon_that_went_unseen_is_followed_by_no_other() -> None:
+    """The agent dies once it has let the pod go ahead; the owner deletes the chaperon; another agent takes over."""
+    let_go = ["work", "reserve", "work", "schedule", "work", "start"]
+    unseen = ["remove", "collect", "restart"]
+    again = ["work", "work", "work", "start"]
+    taken = [(kind, 0, "a") for kind in let_go + unseen + again]
+    assert after(taken, believes_what_it_has_not_seen).breaches, "the recipe is one, and the judge can tell"
+    world = after(taken, real)
+    assert world.breaches == []
+    assert world.now.phase == "Failed"
