@@ -71,10 +71,9 @@ def spread_labels(
             continue
         spec = submitted_spec(proxy)
         for label, key in proxy.spread:
-            if spec is None:
-                value = node.labels.get(label)
-            else:
-                value = domain(key, node) if not mismatch(spec, node) else None
+            value = node.labels.get(label) if spec is None else None
+            if spec is not None and not mismatch(spec, node):
+                value = domain(key, node)
             if value is not None:
                 wanted[label] = value
     return wanted
