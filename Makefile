@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Test processes at once. Most tests wait for something; each process has labs of its own, of 1-2 GB.
 WORKERS ?= 2
 
-.PHONY: demo test check kube mutants format clean
+.PHONY: demo test fuzz check kube mutants format clean
 
 $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Isthmus needs Python >= 3.11 ($(PYTHON) is older). Try: make PYTHON=python3.11 ..."; exit 1; }
@@ -22,6 +22,13 @@ demo: $(READY)
 
 test: $(READY)
 	@$(BIN)/python -m pytest -q --numprocesses=$(WORKERS) --dist=loadfile $(TEST)
+
+# Values of every wrong kind to all that reads what strangers write; FUZZ is how many for each reader.
+fuzz: FUZZ ?= 2000
+fuzz: SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+fuzz: $(READY)
+	@seed=$(SEED); echo "make fuzz FUZZ=$(FUZZ) SEED=$$seed"; \
+	FUZZ=$(FUZZ) $(BIN)/python -m pytest -q -p no:cacheprovider --hypothesis-seed=$$seed --timeout=7200 tests/fuzz
 
 check: $(READY)
 	@$(BIN)/ruff format --check .

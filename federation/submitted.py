@@ -3,58 +3,66 @@
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 import re2
-import yaml
 
-from federation import names
+from federation import foreign_yaml, names
 from federation.model.pod import Asking
+from federation.model.pod_shapes import CONSTRAINTS, POD_SPEC
+from federation.model.reading import METADATA, Unreadable, check
+from federation.model.shape import Fields
 
 Manifest = dict[str, Any]
 
+# A pod that is being created may have no name yet.
+POD = Fields({"metadata": Fields(METADATA.known), "spec": POD_SPEC}, ("metadata", "spec"))
+_REGEXP_MAX = 4096  # characters; a label and its value have 380
+_SHOWN_MAX = 100  # characters of a user's value in a message
+_CONSTRAINTS_MAX = 64 * 1024
+
+_OPTIONS = re2.Options()
+_OPTIONS.log_errors = False  # they are in the exception, and standard error is our log
+_OPTIONS.max_mem = 1 << 20  # bytes for one compiled expression; RE2's default is eight times as many
+
 
 class BadAnnotation(Exception):
-    """An annotation that cannot be used; the message names it and says why."""
+    """An annotation, or a field, of a user's that cannot be used; the message names it and says why."""
+
+
+def _named(annotation: str) -> str:
+    return f"metadata.annotations[{annotation}]"
 
 
 def parse_constraints(annotations: dict[str, str]) -> Manifest | None:
     """Return the PodSpec fragment for the proxy's own scheduling, or None where there is none. Raises BadAnnotation."""
-    text = annotations.get(names.PROXY_CONSTRAINTS)
+    text, where = annotations.get(names.PROXY_CONSTRAINTS), _named(names.PROXY_CONSTRAINTS)
     if text is None:
         return None
     try:
-        fragment = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadAnnotation(f"metadata.annotations[{names.PROXY_CONSTRAINTS}] is not YAML: {error}") from error
-    if fragment is None:
-        return {}
-    if not isinstance(fragment, dict):
-        raise BadAnnotation(f"metadata.annotations[{names.PROXY_CONSTRAINTS}] must be a part of a PodSpec (a mapping)")
-    shapes = {"nodeSelector": dict, "tolerations": list, "affinity": dict, "topologySpreadConstraints": list}
-    for key, value in fragment.items():
-        if key not in shapes:
+        fragment = foreign_yaml.load(text, where, _CONSTRAINTS_MAX)
+        if fragment is None:
+            return {}
+        check(fragment, Fields(CONSTRAINTS), where)
+    except Unreadable as error:
+        raise BadAnnotation(str(error)) from error
+    for key in fragment:
+        if key not in CONSTRAINTS:
             raise BadAnnotation(
-                f"metadata.annotations[{names.PROXY_CONSTRAINTS}]: field {key!r} has no meaning there; "
-                f"allowed are {', '.join(shapes)}"
+                f"{where}: field {key[:_SHOWN_MAX]!r} has no meaning there; allowed are {', '.join(CONSTRAINTS)}"
             )
-        if value is not None and not isinstance(value, shapes[key]):
-            raise BadAnnotation(
-                f"metadata.annotations[{names.PROXY_CONSTRAINTS}].{key} must be a {shapes[key].__name__}"
-            )
-    return fragment
+    return dict(fragment)
 
 
 def parse_kept_labels(annotations: dict[str, str]) -> Callable[[str], bool]:
     """Return which labels (`key=value`) keep their key on the delegate. Raises BadAnnotation."""
-    text = annotations.get(names.NO_PREFIX_LABEL_REGEXP)
+    text, where = annotations.get(names.NO_PREFIX_LABEL_REGEXP), _named(names.NO_PREFIX_LABEL_REGEXP)
     if not text:
         return lambda _: False
+    if len(text) > _REGEXP_MAX:
+        raise BadAnnotation(f"{where} is longer than {_REGEXP_MAX} characters")
     try:
-        pattern = re2.compile(text)
+        pattern = re2.compile(text, _OPTIONS)
     except re2.error as error:
-        raise BadAnnotation(
-            f"metadata.annotations[{names.NO_PREFIX_LABEL_REGEXP}] is not an RE2 expression: {error}"
-        ) from error
+        raise BadAnnotation(f"{where} is not an RE2 expression: {str(error)[:_SHOWN_MAX]}") from error
     return lambda label: pattern.search(label) is not None
 
 
@@ -64,21 +72,18 @@ def parse_asking(annotations: dict[str, str]) -> Asking | None:
     if text is None:
         return None
     if text not in tuple(Asking):
-        raise BadAnnotation(f"metadata.annotations[{names.ASK}] is {text!r}; write one of {', '.join(Asking)}")
+        raise BadAnnotation(f"{_named(names.ASK)} is {text[:_SHOWN_MAX]!r}; write one of {', '.join(Asking)}")
     return Asking(text)
 
 
 def parse_submitted(annotations: dict[str, str]) -> Manifest:
     """Return the pod as submitted. JSON as we write it, or YAML as Admiralty does. Raises BadAnnotation."""
-    text = annotations[names.SOURCE_POD_MANIFEST]
+    where = _named(names.SOURCE_POD_MANIFEST)
     try:
-        pod = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        try:
-            pod = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise BadAnnotation(f"metadata.annotations[{names.SOURCE_POD_MANIFEST}]: {error}") from error
-    if not isinstance(pod, dict) or not isinstance(pod.get("spec"), dict) or "metadata" not in pod:
-        raise BadAnnotation(f"metadata.annotations[{names.SOURCE_POD_MANIFEST}] is not a Pod")
-    pod["metadata"].setdefault("annotations", {})
-    return pod
+        pod = foreign_yaml.load(annotations.get(names.SOURCE_POD_MANIFEST, ""), where)
+        check(pod, POD, where)
+    except Unreadable as error:
+        raise BadAnnotation(f"{error}; it is not a Pod") from error
+    if pod["metadata"].get("annotations") is None:
+        pod["metadata"]["annotations"] = {}
+    return dict(pod)

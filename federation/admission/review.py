@@ -1,7 +1,8 @@
 """One AdmissionReview: the pod as received in, a JSON patch (or a denial that names the field) out.
 
 Works on the JSON as received; fields it does not know pass through. Denials are for what the user can mend; a pod
-that is not elected is never touched or refused.
+that is not elected is never touched or refused. Whatever comes in, the answer is a review, or an Unreadable that says
+why it is none (rule T1).
 """
 
 import base64
@@ -13,9 +14,25 @@ import orjson
 from federation import names
 from federation.decisions.admission import admit, cleaned, restore
 from federation.decisions.patches import json_patch
-from federation.submitted import BadAnnotation, parse_asking, parse_constraints, parse_kept_labels, parse_submitted
+from federation.model.reading import Unreadable, check
+from federation.model.references import impossible_references
+from federation.model.shape import Fields, Text
+from federation.submitted import POD, BadAnnotation, parse_asking, parse_constraints, parse_kept_labels, parse_submitted
 
 Manifest = dict[str, Any]
+
+_WORD = Text(256)
+_REQUEST = Fields({"uid": _WORD, "operation": _WORD, "namespace": _WORD, "object": Fields()}, ("uid",))
+REVIEW = Fields({"apiVersion": _WORD, "kind": _WORD, "request": _REQUEST}, ("request",))
+_ANNOTATIONS_MAX = 256 * 1024  # apimachinery: keys and values of all annotations of one object
+
+
+def answer(body: object, finalizers_for: Callable[[str], Sequence[str]]) -> Manifest:
+    """Return the AdmissionReview that answers the one received; raises Unreadable where it is none."""
+    check(body, REVIEW, "AdmissionReview")
+    assert isinstance(body, dict)
+    response = review(body["request"], finalizers_for)
+    return {"apiVersion": body.get("apiVersion"), "kind": "AdmissionReview", "response": response}
 
 
 def review(request: Manifest, finalizers_for: Callable[[str], Sequence[str]]) -> Manifest:
@@ -25,13 +42,13 @@ def review(request: Manifest, finalizers_for: Callable[[str], Sequence[str]]) ->
     """
     response: Manifest = {"uid": request["uid"], "allowed": True}
     pod = request.get("object") or {}
-    annotations = (pod.get("metadata") or {}).get("annotations") or {}
-    if request.get("operation") != "CREATE" or names.ELECT not in annotations:
+    if request.get("operation") != "CREATE" or not _is_elected(pod):
         return response
     namespace = request.get("namespace") or ""
     try:
+        check(pod, POD, "the pod")
         proxy = proxy_of(pod, list(finalizers_for(namespace)))
-    except BadAnnotation as error:
+    except (BadAnnotation, Unreadable) as error:
         return response | {"allowed": False, "status": {"code": 400, "reason": "BadRequest", "message": str(error)}}
     patch = json_patch(pod, proxy)
     if patch:
@@ -39,8 +56,19 @@ def review(request: Manifest, finalizers_for: Callable[[str], Sequence[str]]) ->
     return response
 
 
+def _is_elected(pod: Manifest) -> bool:
+    metadata = pod.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    return isinstance(annotations, dict) and names.ELECT in annotations
+
+
 def proxy_of(pod: Manifest, finalizers: Sequence[str]) -> Manifest:
-    """Return the proxy of an elected pod, also of one that already is a proxy (the webhook may be called again)."""
+    """Return the proxy of an elected pod, also of one that already is a proxy (the webhook may be called again).
+
+    Raises BadAnnotation for what its user can mend.
+    """
+    if fields := impossible_references(pod["spec"]):
+        raise BadAnnotation(f"{fields[0]} must be a valid object name (a DNS-1123 subdomain)")
     annotations = pod["metadata"]["annotations"]
     constraints = parse_constraints(annotations)
     parse_kept_labels(annotations)
@@ -49,4 +77,11 @@ def proxy_of(pod: Manifest, finalizers: Sequence[str]) -> Manifest:
         source = cleaned(restore(pod, parse_submitted(annotations), constraints))
     else:
         source = cleaned(pod)
-    return admit(source, saved=orjson.dumps(source).decode(), finalizers=finalizers, constraints=constraints)
+    proxy = admit(source, saved=orjson.dumps(source).decode(), finalizers=finalizers, constraints=constraints)
+    size = sum(len(key.encode()) + len(text.encode()) for key, text in proxy["metadata"]["annotations"].items())
+    if size > _ANNOTATIONS_MAX:
+        raise BadAnnotation(
+            f"metadata.annotations[{names.SOURCE_POD_MANIFEST}], which keeps the pod as submitted, would make the "
+            f"annotations {size} bytes long; an API server takes {_ANNOTATIONS_MAX}: make the pod smaller"
+        )
+    return proxy

@@ -83,7 +83,7 @@ def _pod_spec(spec: Manifest, annotations: dict[str, str]) -> Manifest:
 def _drop_token_volume(spec: Manifest) -> None:
     """Take out the volume with our own service account's token: the target puts in its own."""
     dropped: set[str] = set()
-    for container in [*spec["containers"], *(spec.get("initContainers") or [])]:
+    for container in [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]:
         mounts = container.get("volumeMounts") or []
         dropped |= {mount["name"] for mount in mounts if mount["mountPath"] == _TOKEN_PATH}
         if kept := [mount for mount in mounts if mount["mountPath"] != _TOKEN_PATH]:
@@ -118,5 +118,5 @@ def pod_of(chaperon: Manifest) -> Manifest:
                 }
             ],
         },
-        "spec": copy.deepcopy(chaperon["spec"]),
+        "spec": copy.deepcopy(chaperon.get("spec") or {}),
     }

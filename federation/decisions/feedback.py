@@ -64,7 +64,7 @@ def _told(condition: Manifest, delegate: Mapping[str, Any]) -> Manifest:
     if condition["type"] != names.RESERVED_CONDITION or condition["status"] == "True" or not has_started(delegate):
         return condition
     scheduled: Manifest = next((c for c in delegate.get("conditions") or [] if c["type"] == "PodScheduled"), {})
-    moment = scheduled.get("lastTransitionTime") or condition["lastTransitionTime"]
+    moment = scheduled.get("lastTransitionTime") or condition.get("lastTransitionTime")
     return condition | {"status": "True", "reason": "Started", "message": "", "lastTransitionTime": moment}
 
 

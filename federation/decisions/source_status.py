@@ -77,7 +77,7 @@ def _condition(source: Source, kind: str, finding: Finding, now: str) -> Manifes
         "reason": finding.reason,
         "message": finding.message,
         "observedGeneration": source.generation,
-        "lastTransitionTime": before["lastTransitionTime"] if before.get("status") == status else now,
+        "lastTransitionTime": (before.get("lastTransitionTime") if before.get("status") == status else "") or now,
     }
 
 

@@ -35,7 +35,8 @@ def over_virtual_nodes(namespace: str, spec: Manifest) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for constraint in spec.get("topologySpreadConstraints") or []:
-        key = constraint["topologyKey"]
+        if not (key := constraint.get("topologyKey")):
+            continue  # the API server refuses the pod, in its own words
         label = topology_label(namespace, key, spec)
         found[label] = key
         constraint["topologyKey"] = label

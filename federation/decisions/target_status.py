@@ -66,7 +66,7 @@ def _condition(target: Target, kind: str, is_true: bool, reason: str, message: s
         "status": status,
         "reason": reason,
         "message": message,
-        "lastTransitionTime": before["lastTransitionTime"] if is_same else now,
+        "lastTransitionTime": (before.get("lastTransitionTime") if is_same else "") or now,
     }
 
 

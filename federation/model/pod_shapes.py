@@ -39,7 +39,7 @@ CONSTRAINTS: Mapping[str, Shape] = {
     "nodeSelector": Words(),
     "tolerations": Items(_TOLERATION),
     "affinity": AFFINITY,
-    "topologySpreadConstraints": Items(Fields({"topologyKey": Text()}, ("topologyKey",))),
+    "topologySpreadConstraints": Items(Fields({"topologyKey": Text()})),
 }
 _RESOURCES = Fields({"requests": Quantities(), "limits": Quantities(), "claims": Items(Fields())})
 _CONTAINER = Fields(
