@@ -169,6 +169,7 @@ class SourceRole:
             "placement", placement.reconcile, workers=workers, everything=self._look_at_all
         )
         self._experience.wake = self._places.add
+        placement.writes.again = self._go_on
         self._statuses: Workqueue[Key] = Workqueue(
             "feedback", feedback.reconcile, workers=workers, everything=self._look_at_all
         )
@@ -219,8 +220,8 @@ class SourceRole:
     def _place(self, key: Key) -> None:
         self._places.add(key)
 
-    def _go_on(self, key: Key) -> None:
-        self._places.add(key, is_begun=True)
+    def _go_on(self, key: Key, after: float = 0.0) -> None:
+        self._places.add(key, after=after, is_begun=True)
 
     def _feed_back(self, key: Key) -> None:
         self._statuses.add(key)

@@ -114,7 +114,9 @@ class KeptTargets:
         self.outlook.begin_term()
         self.endings.begin_term()
         self._lost.begin_term()
-        await run_all((self._told, self._ending, self._cleared), may_work)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.connections.lead(may_work))
+            group.create_task(run_all((self._told, self._ending, self._cleared), may_work))
 
     def _add_all(self, queue: Workqueue[Key]) -> None:
         for store in self._targets:

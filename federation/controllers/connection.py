@@ -15,6 +15,7 @@ from typing import TypeVar
 import orjson
 
 from federation.clock import Clock
+from federation.controllers.lane import Lane
 from federation.decisions.trust import INTACT
 from federation.kinds import CLUSTER_SUMMARIES, POD_CHAPERONS
 from federation.kube.api import Api
@@ -55,6 +56,7 @@ class Connection:
         self.api = api
         self.cluster_name = cluster_name
         self.chaperons: Store[Chaperon] = Store(parse_chaperon, {"parent": lambda chaperon: [chaperon.parent_key]})
+        self.lane = Lane(target.name)  # all that others do there
         self.copies: dict[str, Store[Copy]] = {resource.plural: Store(parse_copy) for resource in _COPIED}
         self.pulse = Pulse(False, clock(), "not asked yet")
         self.cluster_id = ""  # of the cluster that answers; empty where it does not say (Admiralty's)
@@ -208,6 +210,8 @@ class Connection:
         self.has_answered.set()
         if is_news:
             self.on_change()
+        if is_reachable and was_away:
+            self.lane.rouse()
 
     def _trust(self, is_right: bool, *, is_back: bool) -> None:
         """Read nothing while another cluster answers, and all anew afterwards; also when a target was away."""

@@ -21,6 +21,7 @@ from federation.kube.limits import Limits
 from federation.kube.resources import SECRETS
 from federation.kube.store import Store
 from federation.kube.watch import follow
+from federation.kube.workqueue import MayWork, always
 from federation.model.reading import Unreadable, check, fitting
 from federation.model.shape import Words
 from federation.model.target import Target
@@ -49,6 +50,7 @@ class _Entry:
     follower: asyncio.Task[None] | None = None
     kubeconfig: str | None = None
     runner: asyncio.Task[None] | None = None
+    lane: asyncio.Task[None] | None = None  # while we lead
     connection: Connection | None = field(default=None)
 
 
@@ -75,6 +77,7 @@ class Connections:
         self._pulse_seconds = pulse_seconds
         self._entries: dict[Key, _Entry] = {}
         self._group: asyncio.TaskGroup | None = None
+        self._leading: tuple[asyncio.TaskGroup, MayWork] | None = None
         self.on_connected: Callable[[Connection], None] = lambda _: None
         self.on_problem: Callable[[Key], None] = lambda _: None
         self.on_secret: Callable[[Key], None] = lambda _: None  # called when a target's kubeconfig Secret changed
@@ -95,6 +98,22 @@ class Connections:
         async with asyncio.TaskGroup() as group:
             self._group = group
             await asyncio.Event().wait()
+
+    async def lead(self, may_work: MayWork = always) -> None:
+        """Let every connection's lane work until cancelled; while nobody does this, the connections only read."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._leading = group, may_work
+                for entry in self._entries.values():
+                    self._open_lane(entry)
+                await asyncio.Event().wait()
+        finally:
+            self._leading = None
+
+    def _open_lane(self, entry: _Entry) -> None:
+        if self._leading is not None and entry.connection is not None:
+            group, may_work = self._leading
+            entry.lane = group.create_task(entry.connection.lane.run(may_work))
 
     async def reconcile(self, key: Key) -> float | None:
         """Start, change or end one target's connection."""
@@ -171,6 +190,7 @@ class Connections:
         entry.connection = Connection(target, api, self._cluster_name, self._clock, self._pulse_seconds)
         self.on_connected(entry.connection)
         entry.runner = self._group.create_task(self._run(entry.connection))
+        self._open_lane(entry)
         logger.info("target connected", target=target.name, namespace=target.namespace, node=target.node_name)
         return None
 
@@ -190,10 +210,12 @@ class Connections:
 
     async def _disconnect(self, entry: _Entry) -> None:
         entry.connection = None
-        if entry.runner is not None:
-            entry.runner.cancel()
-            await asyncio.wait([entry.runner])  # never swallows that we are cancelled ourselves
-            entry.runner = None
+        ending = [task for task in (entry.lane, entry.runner) if task is not None]
+        entry.lane = entry.runner = None
+        for task in ending:
+            task.cancel()
+        if ending:
+            await asyncio.wait(ending)  # never swallows that we are cancelled ourselves
 
     async def _stop(self, key: Key, entry: _Entry) -> None:
         del self._entries[key]

@@ -15,9 +15,11 @@ from datetime import UTC, datetime, timedelta
 
 from federation.clock import Clock
 from federation.controllers.connection import Connection
+from federation.controllers.lane import Progress, errand_key
 from federation.controllers.ledger import Ledger
 from federation.decisions import asking
 from federation.decisions.asking import PROBES, Odds, Refusal, Window
+from federation.kube.resources import PODS
 from federation.kube.store import Key, Store
 from federation.kube.workqueue import Workqueue
 from federation.model.chaperon import Chaperon
@@ -42,6 +44,7 @@ class _Lore:
     answer_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_ANSWERS_KEPT))
     patience_seconds: float = asking.PATIENCE_SECONDS_MIN  # follows from answer_seconds, at each answer
     unanswered: dict[str, datetime] = field(default_factory=dict)  # pod uid -> when it was asked
+    heard_at: datetime | None = None  # when it last answered anybody
     candidates: dict[str, dict[str, Rank]] = field(default_factory=dict)  # shape -> unreserved ones, by pod uid
     refused: dict[str, set[str]] = field(default_factory=dict)  # shape -> pod uids
     refusals: dict[str, Refusal] = field(default_factory=dict)  # shape -> the memory
@@ -99,13 +102,21 @@ class Experience:
         self.queue.add(node_name)
 
     def asked(self, proxy: ProxyPod, node_name: str) -> None:
-        """Note that a question is being put."""
+        """Note that a question is being put; one that could not be put before was asked then."""
         lore = self._of(node_name)
-        lore.unanswered[proxy.uid] = self._clock()
+        lore.unanswered.setdefault(proxy.uid, self._clock())
         if shape := self._shapes.get(proxy.uid):
             lore.candidates.setdefault(shape, {})[proxy.uid] = _rank(proxy)
         self._asked.get(proxy.uid, set()).add(node_name)
         self.taken.add(proxy.uid, node_name, proxy.requests)
+
+    def unasked(self, proxy: ProxyPod, node_name: str) -> None:
+        """Note that a question was never put, and is not wanted any more."""
+        lore = self._of(node_name)
+        lore.unanswered.pop(proxy.uid, None)
+        lore.candidates.get(self._shapes.get(proxy.uid, ""), {}).pop(proxy.uid, None)
+        self.taken.remove(proxy.uid, node_name)
+        self.queue.add(node_name)
 
     def rejected(self, proxy: ProxyPod, node_name: str, message: str) -> None:
         """Note that a target's API server refused the chaperon itself (quota, no such namespace, admission)."""
@@ -163,8 +174,10 @@ class Experience:
             if new is None:
                 self.taken.remove(uid, node_name)
         elif new.is_reserved or new.is_allowed:
+            lore.heard_at = self._clock()
             self._on_reserved(lore, shape, uid)
         elif new.refusal:
+            lore.heard_at = self._clock()
             if uid in lore.unanswered or old is None or old.refusal != new.refusal:
                 self._on_refused(lore, shape, uid, new.refusal)
         elif uid not in lore.unanswered and shape:
@@ -199,6 +212,8 @@ class Experience:
         refusal = lore.refusals.get(shape)
         is_refused = refusal is not None and refusal.is_believed(now)
         others = self.taken.of(name, but=proxy.uid)
+        asked_at, key = lore.unanswered.get(proxy.uid), errand_key(PODS, proxy.namespace, proxy.name)
+        progress = connection.lane.progress(key) if asked_at is not None else Progress.NONE
         return Odds(
             room=asking.room(node.allocatable, others, proxy.requests) if node else None,
             weight=connection.target.weight,
@@ -206,10 +221,15 @@ class Experience:
             is_refused=is_refused,
             is_probed=_may_ask(lore, shape, now) <= 0,
             is_surplus=is_refused and self._is_surplus(lore, shape, proxy.uid),
-            asked_at=lore.unanswered.get(proxy.uid),
+            asked_at=asked_at,
+            is_on_its_way=progress is Progress.UNDER_WAY,
+            is_failing=progress is Progress.FAILING,
+            heard_at=lore.heard_at,
             patience_seconds=lore.patience_seconds,
             was_asked=name in self._asked.get(proxy.uid, {name}),
-            remark=f"no room for pods like it: {refusal.message}" if refusal and is_refused else "",
+            remark=f"no room for pods like it: {refusal.message}"
+            if refusal and is_refused
+            else connection.lane.trouble(key),
         )
 
     def _is_surplus(self, lore: _Lore, shape: str, uid: str) -> bool:

@@ -55,7 +55,7 @@ class Placement:
         self._unused = unused
         self._clock = clock
         self._no_room_after = no_room_after
-        self._writes = ProxyWrites(
+        self.writes = ProxyWrites(
             api=api,
             cluster_name=cluster_name,
             pods=pods,
@@ -87,7 +87,9 @@ class Placement:
         asks = [action for action in plan.actions if isinstance(action, intents.Ask)]
         if proxy is not None and proxy.gates:
             self._stand_in_line(proxy, views, asks)
-        await self._writes.perform(plan.actions, proxy, connections)
+        if proxy is not None and not proxy.node_name:
+            self._forget_unasked(proxy, views, asks)
+        await self.writes.perform(key, plan.actions, proxy, connections)
         return plan.look_again_seconds
 
     def _is_served(self, proxy: ProxyPod, targets: list[Target]) -> bool:
@@ -129,3 +131,11 @@ class Placement:
             is_free = not (view.obstacle or view.trouble or view.chaperons or view.node_name in asked)
             if is_free and (not view.odds.is_open or view.odds.is_refused or view.odds.is_probed):
                 self._experience.stands_in_line(proxy, view.node_name)
+
+    def _forget_unasked(self, proxy: ProxyPod, views: tuple[TargetView, ...], asks: list[intents.Ask]) -> None:
+        """A question that could not be put, and is not to be put now, is none that a target has to answer."""
+        asked = {ask.node_name for ask in asks}
+        for view in views:
+            is_put = view.odds.is_on_its_way or view.odds.is_failing
+            if view.odds.asked_at is not None and not (view.chaperons or is_put or view.node_name in asked):
+                self._experience.unasked(proxy, view.node_name)

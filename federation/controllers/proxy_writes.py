@@ -1,11 +1,10 @@
-"""Carries out what was decided for a proxy pod.
+"""Carries out what was decided for a proxy pod: at home itself, in targets by their lanes (rule F4).
 
 What must be true at the moment of a write is checked live right before it (rules S2, S3); a Conflict means that the
-cache was behind, and the workqueue brings the key back.
+cache was behind, and the key is brought back: by the workqueue, or by the lane.
 """
 
-import asyncio
-import contextlib
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
@@ -16,26 +15,25 @@ from federation.clock import Clock
 from federation.controllers.commitment import Commitment, Waits
 from federation.controllers.connection import Connection
 from federation.controllers.experience import Experience
+from federation.controllers.farewells import WAIT_SECONDS, Farewells
+from federation.controllers.lane import Errand, errand_key
 from federation.controllers.outlook import Outlook
+from federation.controllers.target_writes import TargetWrites
 from federation.decisions import intents
 from federation.decisions.admission import tightened_affinity
-from federation.decisions.candidate import chaperon_for
 from federation.decisions.feedback import disrupted_patch, ended_patch, waiting_patch
 from federation.events import record
-from federation.kinds import POD_CHAPERONS
 from federation.kube.api import Api, Manifest
-from federation.kube.errors import AlreadyExists, NotFound, StatusError
 from federation.kube.resources import PODS
-from federation.kube.store import Store
+from federation.kube.store import Key, Store
 from federation.model.chaperon import Chaperon
 from federation.model.pod import ProxyPod, reservations_text
 from federation.model.target import Target
 from federation.model.times import format_time
-from federation.submitted import BadAnnotation, parse_constraints, parse_kept_labels, parse_submitted
 
 
 class ProxyWrites:
-    """Writes for proxies, at home and in targets."""
+    """Writes for proxies. `again(key, seconds)` has one decided on again; set by the wiring."""
 
     def __init__(
         self,
@@ -50,44 +48,100 @@ class ProxyWrites:
         own_config_names: frozenset[str] = frozenset(),
     ) -> None:
         self._api = api
-        self._cluster_name = cluster_name
         self._pods = pods
         self._targets = targets
         self._outlook = outlook
         self._experience = experience
         self._clock = clock
         self._commitment = Commitment(api, own_config_names)
+        self._abroad = TargetWrites(api=api, cluster_name=cluster_name, experience=experience)
+        self._farewells = Farewells(clock)
+        self.again: Callable[[Key, float], None] = lambda key, seconds: None
 
     async def perform(
-        self, actions: Sequence[intents.Action], proxy: ProxyPod | None, connections: dict[str, Connection]
+        self, key: Key, actions: Sequence[intents.Action], proxy: ProxyPod | None, connections: dict[str, Connection]
     ) -> None:
-        """Carry out the actions for one proxy (None: it is gone), in order, but all questions at once.
+        """Hand each target's part to its lane, and carry out the others, in order, for one proxy (None: it is gone).
 
-        `connections` are those of the targets that serve it, by the name of their virtual nodes.
+        `connections` are those of the targets that serve it, by the name of their virtual nodes. A lane that is handed
+        nothing for this proxy drops what it has not begun yet.
         """
-        asks = [action for action in actions if isinstance(action, intents.Ask)]
-        if asks:
-            assert proxy is not None
-            await asyncio.gather(*(self._ask(proxy, connections[ask.node_name]) for ask in asks))
+        at_home: list[intents.Action] = []
+        abroad: dict[str, list[intents.Action]] = defaultdict(list)
+        if not any(isinstance(action, intents.ForgetTargets) for action in actions):
+            self._farewells.forget(key)
         for action in actions:
-            await self._perform(action, proxy, connections)
+            match action:
+                case intents.Ask(node) | intents.Withdraw(node) | intents.Allow(node):
+                    abroad[node].append(action)
+                case intents.End() if proxy is not None and self._must_answer(proxy.node_name, connections):
+                    abroad[proxy.node_name].append(action)
+                case intents.ForgetTargets(finalizers) if proxy is not None:
+                    for node, finalizer in self._begin_farewell(key, proxy, finalizers, connections):
+                        abroad[node].append(intents.ForgetTargets((finalizer,)))
+                    at_home.append(action)
+                case _:
+                    at_home.append(action)
+        for node, connection in connections.items():
+            self._hand_over(key, abroad.get(node, []), proxy, connection)
+        for action in at_home:
+            assert proxy is not None, "all but withdrawing is done to a proxy that is there"
+            await self._perform_at_home(key, action, proxy)
 
-    async def _perform(
-        self, action: intents.Action, proxy: ProxyPod | None, connections: dict[str, Connection]
+    def _must_answer(self, node: str, connections: dict[str, Connection]) -> bool:
+        """Whether a target has to confirm, live, that a chaperon is gone: it is connected, and not given up."""
+        return node in connections and not self._outlook.is_lost(connections[node].target)
+
+    def _hand_over(
+        self, key: Key, actions: list[intents.Action], proxy: ProxyPod | None, connection: Connection
     ) -> None:
-        if isinstance(action, intents.Withdraw):
-            await self._withdraw(action.chaperon, connections[action.node_name], is_orphan=proxy is None)
+        lane, errand = connection.lane, errand_key(PODS, *key)
+        if not actions:
+            lane.drop(errand)
             return
-        assert proxy is not None, "all but withdrawing is done to a proxy that is there"
+
+        async def run() -> float | None:
+            again = [await self._perform_abroad(key, action, proxy, connection) for action in actions]
+            return min((seconds for seconds in again if seconds is not None), default=None)
+
+        is_question = any(isinstance(action, intents.Ask) for action in actions)
+        if is_question:
+            assert proxy is not None
+            self._experience.asked(proxy, connection.target.node_name)
+        what = (proxy.uid if proxy is not None else "", *actions)
+        lane.put(errand, Errand(what, run, lambda after: self.again(key, after), is_begun=not is_question))
+
+    async def _perform_abroad(
+        self, key: Key, action: intents.Action, proxy: ProxyPod | None, connection: Connection
+    ) -> float | None:
+        """Carry out one action in a target, in its lane; returns when to decide anew, where nothing else would tell."""
+        if isinstance(action, intents.Withdraw):
+            await self._abroad.withdraw(action.chaperon, connection, is_orphan=proxy is None)
+            return None
+        assert proxy is not None, "as above"
         match action:
             case intents.Ask():
-                pass  # done, all at once
+                return None if await self._abroad.ask(proxy, connection) else 0.0
+            case intents.Allow(_, chaperon):
+                await self._allow(proxy, chaperon, connection)
+            case intents.End():
+                if await self._abroad.is_gone(proxy, connection):
+                    await self._end(proxy, action)
+            case intents.ForgetTargets((finalizer,)):
+                if await self._abroad.is_gone(proxy, connection):
+                    self._farewells.say(key, proxy.uid, finalizer)
+                    return None if await self._forget(key, proxy) else WAIT_SECONDS
+            case _:
+                raise AssertionError(f"not for a lane: {action}")
+        return None
+
+    async def _perform_at_home(self, key: Key, action: intents.Action, proxy: ProxyPod) -> None:
+        match action:
             case intents.RecordTargets() | intents.RecordReservations():
                 await self._put_on_record(proxy, action)
-            case intents.ForgetTargets(finalizers):
-                await self._forget(proxy, finalizers, connections)
-            case intents.Allow(node_name, chaperon):
-                await self._allow(proxy, chaperon, connections[node_name])
+            case intents.ForgetTargets():
+                if not await self._forget(key, proxy) and self._farewells.has_begun(key):
+                    self.again(key, WAIT_SECONDS)
             case intents.Ungate():
                 await self._ungate(proxy, action)
             case intents.Bind(node_name):
@@ -95,34 +149,15 @@ class ProxyWrites:
             case intents.Disrupt(reason, message):
                 await self._disrupt(proxy, reason, message)
             case intents.End():
-                await self._end(proxy, action, connections)
+                await self._end(proxy, action)
             case intents.Delete():
                 await self._api.delete(PODS, proxy.name, proxy.namespace, uid=proxy.uid)
             case intents.Explain(message):
                 await self._explain(proxy, message)
+            case intents.Ask() | intents.Withdraw() | intents.Allow():
+                raise AssertionError(f"for a lane: {action}")
             case _:
                 assert_never(action)
-
-    async def _ask(self, proxy: ProxyPod, connection: Connection) -> None:
-        live = proxy.manifest or await self._api.get(PODS, proxy.name, proxy.namespace)
-        annotations = live["metadata"].get("annotations") or {}
-        try:
-            chaperon = chaperon_for(
-                live,
-                parse_submitted(annotations),
-                parse_constraints(annotations),
-                cluster_name=self._cluster_name,
-                target=connection.target.label,
-                is_kept_label=parse_kept_labels(annotations),
-            )
-            self._experience.asked(proxy, connection.target.node_name)
-            connection.chaperons.learn(await connection.api.create(POD_CHAPERONS, chaperon))
-        except AlreadyExists:
-            return  # an earlier attempt of ours, whose answer was lost: our watch shows it
-        except (StatusError, BadAnnotation) as error:
-            message = error.message if isinstance(error, StatusError) else str(error)
-            self._experience.rejected(proxy, connection.target.node_name, message)
-            logger.warning("target refused a chaperon", pod=proxy.name, target=connection.target.name, error=message)
 
     async def _allow(self, proxy: ProxyPod, chaperon: Chaperon, connection: Connection) -> None:
         try:
@@ -131,31 +166,6 @@ class ProxyWrites:
             if why.message != proxy.waiting_message:
                 await self._explain(proxy, why.message)
             raise
-
-    async def _withdraw(self, chaperon: Chaperon, connection: Connection, *, is_orphan: bool) -> None:
-        if is_orphan and await self._is_alive(chaperon):
-            return
-        with contextlib.suppress(NotFound):
-            await connection.soon(
-                connection.api.delete(
-                    POD_CHAPERONS,
-                    chaperon.name,
-                    chaperon.namespace,
-                    uid=chaperon.uid,
-                    resource_version=chaperon.resource_version,
-                    propagation="Foreground",
-                )
-            )
-
-    async def _is_alive(self, chaperon: Chaperon) -> bool:
-        """Whether a chaperon's parent exists although our store does not hold it (its label may have been edited)."""
-        try:
-            live = await self._api.get(PODS, chaperon.parent_name, chaperon.parent_namespace)
-        except NotFound as error:
-            if not error.is_about(chaperon.parent_name):
-                raise
-            return False
-        return bool(live["metadata"]["uid"] == chaperon.parent_uid)
 
     async def _set_finalizers(self, proxy: ProxyPod, finalizers: tuple[str, ...]) -> None:
         """Set the finalizers that stand for targets; a proxy that changed since it was looked at gives a Conflict."""
@@ -166,32 +176,26 @@ class ProxyWrites:
         }
         self._pods.learn(await self._api.patch(PODS, proxy.name, {"metadata": metadata}, proxy.namespace))
 
-    async def _forget(self, proxy: ProxyPod, finalizers: tuple[str, ...], connections: dict[str, Connection]) -> None:
-        """Drop finalizers whose target confirms, live, that the chaperon is gone (or that is lost, or no more: M7)."""
+    def _begin_farewell(
+        self, key: Key, proxy: ProxyPod, finalizers: tuple[str, ...], connections: dict[str, Connection]
+    ) -> list[tuple[str, str]]:
+        """Return the targets (virtual node, finalizer) that have to confirm yet, live, that the chaperon is gone.
+
+        Of one that is lost, or no more, nothing is waited for (rule M7).
+        """
         targets = {target.finalizer: target for target in self._targets() if target.serves(proxy.namespace)}
-        confirmed = set()
-        for finalizer in finalizers:
-            target = targets.get(finalizer)
-            if (
-                target is None
-                or self._outlook.is_lost(target)
-                or (target.node_name in connections and await self._is_gone(proxy, connections[target.node_name]))
-            ):
-                confirmed.add(finalizer)
+        found = {finalizer: targets.get(finalizer) for finalizer in finalizers}
+        known = [name for name, target in found.items() if target is None or self._outlook.is_lost(target)]
+        nodes = {name: target.node_name for name, target in found.items() if target is not None and name not in known}
+        awaited = [name for name, node in nodes.items() if node in connections]
+        return [(nodes[name], name) for name in self._farewells.expect(key, proxy.uid, awaited, known)]
+
+    async def _forget(self, key: Key, proxy: ProxyPod) -> bool:
+        """Drop the finalizers of the targets that have confirmed, if it is time; returns whether it was."""
+        confirmed = self._farewells.take(key)
         if confirmed:
             await self._set_finalizers(proxy, tuple(name for name in proxy.finalizers if name not in confirmed))
-
-    async def _is_gone(self, proxy: ProxyPod, connection: Connection) -> bool:
-        """Whether the cluster on record says, live, that the proxy's chaperon is not there (rules S3, S4)."""
-        name = names.chaperon_name(proxy.name, proxy.uid, connection.target.label)
-        try:
-            await connection.soon(connection.api.get(POD_CHAPERONS, name, proxy.namespace))
-        except NotFound as error:
-            if not error.is_about(name):
-                raise
-            await connection.confirm()
-            return True
-        return False
+        return bool(confirmed)
 
     async def _ungate(self, proxy: ProxyPod, ungate: intents.Ungate) -> None:
         assert proxy.manifest is not None
@@ -239,11 +243,7 @@ class ProxyWrites:
         await self._patch_status(proxy, disrupted_patch(proxy.status, reason, message, format_time(self._clock())))
         await self._record(proxy, reason, message)
 
-    async def _end(self, proxy: ProxyPod, end: intents.End, connections: dict[str, Connection]) -> None:
-        chosen = connections.get(proxy.node_name)
-        is_lost = chosen is None or self._outlook.is_lost(chosen.target)
-        if chosen is not None and not is_lost and not await self._is_gone(proxy, chosen):
-            return
+    async def _end(self, proxy: ProxyPod, end: intents.End) -> None:
         live = await self._api.get(PODS, proxy.name, proxy.namespace)
         status = ended_patch(
             live.get("status") or {},

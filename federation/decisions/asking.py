@@ -21,6 +21,7 @@ WINDOW_START = 32  # a second's work for a small target; a large one grows it wi
 WINDOW_MAX = 1024  # beyond it the target's scheduler is the limit, and order is kept better here
 PROBES = 4  # refused candidates of one shape that stay in a target: enough to notice room, few enough to cost little
 PATIENCE_SECONDS_MIN = 1.0  # an idle target answers in a third of that
+SILENCE_SECONDS_MAX = 2.0  # a target under load says something to somebody more often than that (rule F4)
 _PATIENCE_FACTOR = 3.0  # times a target's p90: under load slow answers are no evidence
 _HALVING = timedelta(seconds=1)  # a batch of refusals is one piece of news
 _BACKOFF_SECONDS_MIN = 5.0
@@ -34,8 +35,9 @@ class Odds:
     `room` is the share of the target that would be left of the scarcest resource, negative where the pod does not
     fit, None where nothing is known. `is_refused`: a pod of this shape was refused there lately; `is_probed`: it was
     refused, lately or not, and enough others wait there to notice room. `is_surplus`: this pod's own refused candidate
-    is not one of these. `asked_at` is when its unanswered question was put. `was_asked` is False only if it surely
-    never was.
+    is not one of these. `asked_at` is when its unanswered question was put; `is_on_its_way`: the target's API server
+    has not taken it yet, `is_failing`: nor could it the last time, and it will be tried again. `heard_at` is when the
+    target last answered anybody. `was_asked` is False only if it surely never was.
     """
 
     room: float | None = None
@@ -45,6 +47,9 @@ class Odds:
     is_probed: bool = False
     is_surplus: bool = False
     asked_at: datetime | None = None
+    is_on_its_way: bool = False
+    is_failing: bool = False
+    heard_at: datetime | None = None
     patience_seconds: float = PATIENCE_SECONDS_MIN
     was_asked: bool = True
     remark: str = ""
@@ -58,19 +63,39 @@ class Choice:
     odds: Odds
     chaperon: Chaperon | None
 
+    @property
+    def is_put(self) -> bool:
+        """Whether the question is on its way, and no chaperon is seen yet."""
+        return self.chaperon is None and (self.odds.is_on_its_way or self.odds.is_failing)
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether it was asked, and may answer yet."""
+        return self.is_put or (self.chaperon is not None and not self.chaperon.is_terminating)
+
     def overdue_at(self, now: datetime) -> datetime:
-        """When silence becomes evidence."""
-        return (self.odds.asked_at or now) + timedelta(seconds=self.odds.patience_seconds)
+        """When silence becomes evidence.
+
+        Under load slow answers are none: a busy target is given three times what it usually takes. But one that says
+        nothing to anybody, or does not even take the question, is not busy.
+        """
+        asked_at = self.odds.asked_at or now
+        heard_at = asked_at if self.chaperon is None else max(asked_at, self.odds.heard_at or asked_at)
+        usually = asked_at + timedelta(seconds=self.odds.patience_seconds)
+        return min(usually, heard_at + timedelta(seconds=SILENCE_SECONDS_MAX))
 
     def is_evidence(self, now: datetime) -> bool:
-        """Whether its answer was no, or is overdue."""
-        assert self.chaperon is not None
-        return bool(self.chaperon.refusal) or now >= self.overdue_at(now)
+        """Whether its answer was no, is overdue, or cannot be had at the moment."""
+        is_refused = self.chaperon is not None and bool(self.chaperon.refusal)
+        return is_refused or (self.is_put and self.odds.is_failing) or now >= self.overdue_at(now)
 
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """Whom to ask now, whose candidate to withdraw (by node name), and when silence will be evidence."""
+    """Whom to ask now, whose candidate to withdraw (by node name), and when silence will be evidence.
+
+    `ask` includes those whose question is on its way: it is wanted still.
+    """
 
     ask: tuple[str, ...] = ()
     withdraw: tuple[str, ...] = ()
@@ -82,24 +107,42 @@ def questions(asking: Asking, tiebreak: str, choices: Sequence[Choice], now: dat
 
     `choices` are the targets that the pod may go to and that can be reached; `tiebreak` is the pod's UID.
     """
-    asked = [c for c in choices if c.chaperon is not None and not c.chaperon.is_terminating]
+    asked = [c for c in choices if c.is_asked]
+    put = tuple(c.node_name for c in asked if c.is_put)
     surplus = tuple(c.node_name for c in asked if c.odds.is_surplus)
-    free = [c for c in choices if c.chaperon is None and c.odds.is_open and not _is_shunned(c.odds, asking)]
+    free = [c for c in choices if c.chaperon is None and not c.is_put and _may_be_asked(c.odds, asking)]
     free.sort(key=lambda choice: _likelihood(choice, tiebreak))
     if asking is Asking.ALL:
-        return Questions(tuple(c.node_name for c in free), surplus)
+        return Questions((*put, *(c.node_name for c in free)), surplus)
     waits = [(c.overdue_at(now) - now).total_seconds() for c in asked if not c.is_evidence(now)]
     if waits:
-        return Questions((), surplus, max(min(waits), 0.05))
-    if asking is Asking.ONE and asked:
-        return Questions((), tuple(c.node_name for c in asked) if free else surplus)
-    if asking is Asking.ONE and any(c.chaperon is not None for c in choices):
+        return Questions(put, surplus, max(min(waits), 0.05))
+    if asking is Asking.ONE:
+        return _one_after_another(choices, free, surplus, now)
+    return _asking(free[: max(len(asked), 1)], put, surplus, now)
+
+
+def _one_after_another(
+    choices: Sequence[Choice], free: list[Choice], surplus: tuple[str, ...], now: datetime
+) -> Questions:
+    """All that were asked have said no, or nothing: the next is asked once nothing is left of them (rule F3)."""
+    put = [c for c in choices if c.is_put]
+    if any(not c.odds.is_failing for c in put):
+        return Questions(tuple(c.node_name for c in put), surplus)  # what became of it is known as its errand ends
+    if held := [c for c in choices if c.is_asked and not c.is_put]:
+        return Questions((), tuple(c.node_name for c in held) if free else surplus)
+    if any(c.chaperon is not None for c in choices):
         return Questions()  # the last one is still going
-    return Questions(tuple(c.node_name for c in free[: max(len(asked), 1)]), surplus)
+    return _asking(free[:1] or put[:1], (), surplus, now)
 
 
-def _is_shunned(odds: Odds, asking: Asking) -> bool:
-    return odds.is_probed or (odds.is_refused and asking is Asking.ONE)
+def _asking(new: list[Choice], put: tuple[str, ...], surplus: tuple[str, ...], now: datetime) -> Questions:
+    waits = [(choice.overdue_at(now) - now).total_seconds() for choice in new]
+    return Questions((*put, *(choice.node_name for choice in new)), surplus, max(min(waits), 0.05) if waits else None)
+
+
+def _may_be_asked(odds: Odds, asking: Asking) -> bool:
+    return odds.is_open and not (odds.is_probed or (odds.is_refused and asking is Asking.ONE))
 
 
 def _likelihood(choice: Choice, tiebreak: str) -> tuple[bool, bool, float, str]:

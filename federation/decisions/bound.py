@@ -206,6 +206,5 @@ def _no_room_seconds(proxy: ProxyPod, chaperon: Chaperon, now: datetime, no_room
 def asking(proxy: ProxyPod, targets: list[TargetView]) -> list[Action]:
     """Return what asks these targets: they are on record first (rule S3)."""
     missing = tuple(target.finalizer for target in targets if target.finalizer not in proxy.finalizers)
-    if missing:
-        return [RecordTargets(missing)]
-    return [Ask(target.node_name) for target in targets]
+    asks = [Ask(target.node_name) for target in targets if target.finalizer in proxy.finalizers]
+    return [*([RecordTargets(missing)] if missing else []), *asks]

@@ -150,7 +150,12 @@ def _silent(eligible: list[TargetView], own: dict[str, Chaperon | None]) -> list
     forbids these. Should there be no room after all, rule M2 says what becomes of it.
     """
     asked = [(t, own[t.node_name]) for t in eligible if not t.trouble]
-    return [t for t, c in asked if c is not None and not (c.is_reserved or c.is_terminating or c.refusal)]
+    return [
+        t
+        for t, c in asked
+        if (c is None and t.odds.is_on_its_way)
+        or (c is not None and not (c.is_reserved or c.is_terminating or c.refusal))
+    ]
 
 
 def _comparing_seconds(eligible: list[TargetView], own: dict[str, Chaperon | None], now: datetime) -> float:
@@ -229,7 +234,8 @@ def waiting_message(targets: tuple[TargetView, ...], own: dict[str, Chaperon | N
         elif target.obstacle:
             reason = target.obstacle
         elif chaperon is None:
-            reason = target.odds.remark or "not asked yet"
+            is_put = target.odds.is_on_its_way or target.odds.is_failing
+            reason = target.odds.remark or ("asked, no answer yet" if is_put else "not asked yet")
         else:
             reason = chaperon.refusal or ("reserved" if chaperon.is_reserved else "asked, no answer yet")
         parts.append(f"{target.name}: {reason}")

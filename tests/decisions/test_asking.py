@@ -78,8 +78,60 @@ def test_F1_a_slow_target_is_given_three_times_its_p90() -> None:
     assert patience_seconds([]) == 1.0
     assert patience_seconds([0.1] * 50) == 1.0
     assert patience_seconds([0.5] * 45 + [2.0] * 5) == 6.0
-    slow = choice("a", chaperon(), asked_at=NOW - timedelta(seconds=5), patience_seconds=6.0)
-    assert asks(slow, choice("b")) == ()
+    asked_at = NOW - timedelta(seconds=5)
+    busy = choice("a", chaperon(), asked_at=asked_at, heard_at=NOW - timedelta(seconds=1.5), patience_seconds=6.0)
+    assert asks(busy, choice("b")) == ()
+    found = questions(Asking.LIKELIEST, "uid", (busy, choice("b")), NOW)
+    assert found.look_again_seconds == pytest.approx(0.5), "it may fall silent"
+
+
+@pytest.mark.parametrize("heard_seconds_ago", [None, 30, 2])
+def test_F4_a_target_that_says_nothing_to_anybody_is_given_two_seconds(heard_seconds_ago: float | None) -> None:
+    heard_at = None if heard_seconds_ago is None else NOW - timedelta(seconds=heard_seconds_ago)
+    for seconds, expected in ((1.9, ()), (2.0, ("b",))):
+        asked_at = NOW - timedelta(seconds=seconds)
+        silent = choice("a", chaperon(), asked_at=asked_at, heard_at=heard_at, patience_seconds=15.0)
+        assert asks(silent, choice("b")) == expected
+
+
+def on_its_way(seconds: float, **odds: object) -> Choice:
+    """A question that was put some seconds ago and has not been taken yet."""
+    return choice("a", None, asked_at=NOW - timedelta(seconds=seconds), is_on_its_way=True, **odds)
+
+
+def test_F4_a_question_on_its_way_is_not_put_again_and_its_silence_is_evidence() -> None:
+    others = [choice("b", room=0.9), choice("c", room=0.8), choice("d", room=0.1)]
+    waiting = questions(Asking.LIKELIEST, "uid", (on_its_way(0.4), *others), NOW)
+    assert waiting.ask == ("a",), "it is wanted still, and nobody else is asked"
+    assert waiting.look_again_seconds == pytest.approx(0.6)
+    assert asks(on_its_way(1.0), *others) == ("a", "b")
+    assert asks(on_its_way(1.0), choice("b", chaperon(), asked_at=LONG_AGO), *others[1:]) == ("a", "c", "d")
+    assert asks(on_its_way(0.1), *others, asking=Asking.ALL) == ("a", "b", "c", "d")
+
+
+def test_F4_an_api_server_that_answers_others_slowly_is_given_two_seconds_too() -> None:
+    slow = on_its_way(2.0, heard_at=NOW, patience_seconds=15.0)
+    assert asks(slow, choice("b")) == ("a", "b")
+
+
+def test_F4_a_question_that_could_not_be_put_is_evidence_at_once() -> None:
+    failing = choice("a", asked_at=NOW, is_failing=True)
+    assert asks(failing, choice("b")) == ("a", "b")
+
+
+def test_F4_whoever_is_asked_is_looked_at_again_when_silence_is_evidence() -> None:
+    found = questions(Asking.LIKELIEST, "uid", (choice("a", patience_seconds=1.5),), NOW)
+    assert (found.ask, found.look_again_seconds) == (("a",), 1.5)
+    found = questions(Asking.LIKELIEST, "uid", (choice("a", patience_seconds=20.0),), NOW)
+    assert found.look_again_seconds == 2.0
+
+
+def test_F3_nobody_else_is_asked_while_it_is_not_known_what_became_of_the_question() -> None:
+    found = questions(Asking.ONE, "uid", (on_its_way(10), choice("b")), NOW)
+    assert (found.ask, found.withdraw) == (("a",), ())
+    failing = choice("a", asked_at=NOW, is_failing=True)
+    assert asks(failing, choice("b"), asking=Asking.ONE) == ("b",)
+    assert asks(failing, choice("b", is_open=False), asking=Asking.ONE) == ("a",)
 
 
 def test_F1_a_full_window_is_passed_by() -> None:
