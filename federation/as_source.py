@@ -89,7 +89,7 @@ async def outside(api: Api, settings: AgentSettings, clock: Clock) -> Outside:
     async def open_target(target: Target, text: str | None) -> Api:
         if target.is_self:
             return await connect(settings.kubeconfig, settings.context)
-        return await client_for(text, target)
+        return await client_for(text, target, settings.dialled, settings.of_strangers)
 
     def serving(nodes: VirtualNodes, pods: Store[ProxyPod]) -> Service:
         kubelet = VirtualKubelet(

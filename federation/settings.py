@@ -1,12 +1,15 @@
 """What an operator may set, by environment variables with a prefix (or a settings object in tests)."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from federation.kube.dialling import Dialable
 from federation.kube.leader import Timing
+from federation.kube.limits import STRANGER, Limits
 
 
 class AgentSettings(BaseSettings):
@@ -108,8 +111,38 @@ class AgentSettings(BaseSettings):
         description="How long a deleted Target that cannot be reached is waited for before it is given up (rule M7); "
         "shorter than an API server's restart leaves pods behind.",
     )
+    dialable: str = Field(
+        default="",
+        description="What a Target's kubeconfig may lead to beyond the rule (https, and no loopback, link-local or "
+        "other special address; rule T7), with commas between: networks (`127.0.0.0/8`), names of hosts, whatever they "
+        "resolve to (`api.lab`), and URLs (`http://10.0.0.5:80`), exactly as the kubeconfig has them: servers without "
+        "TLS, and each `proxy-url`.",
+    )
+    target_objects_max: int = Field(
+        default=20000,
+        ge=100,
+        le=1000000,
+        description="Objects of one kind that a target may show us as ours; one with more is in trouble, as it would "
+        "fill the agent's memory (about 2 KB each; rule T1). More than the pods that you have there at once.",
+    )
     log_json: bool = Field(default=False, description="One JSON object a line, for a pod's log.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
+
+    @property
+    def dialled(self) -> Dialable:
+        """What Targets' kubeconfigs may lead to."""
+        return Dialable.of(entry.strip() for entry in self.dialable.split(",") if entry.strip())
+
+    @property
+    def of_strangers(self) -> Limits:
+        """What a target may have us hold."""
+        return replace(STRANGER, objects_max=self.target_objects_max)
+
+    @field_validator("dialable")
+    @classmethod
+    def _check_dialable(cls, value: str) -> str:
+        Dialable.of(entry.strip() for entry in value.split(",") if entry.strip())
+        return value
 
     @property
     def election(self) -> Timing:

@@ -18,6 +18,7 @@ from federation.audit.collecting import LIMITS
 from federation.audit.looking import Scope
 from federation.audit.report import as_data, show
 from federation.kube.api import connect
+from federation.kube.dialling import Dialable
 from federation.kube.errors import ApiError, BadKubeconfig
 
 _PIPED_COLUMNS = 80
@@ -34,6 +35,16 @@ OfTargets = Annotated[
         "deploy/rbac/auditor.yaml; may be repeated (default: the Target's own kubeconfig Secret)",
     ),
 ]
+Allowed = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dialable",
+        metavar="WHAT",
+        help="A network, host name or URL that a Target's own kubeconfig may lead to although it is loopback, without "
+        "TLS or the like, as in the agent's ISTHMUS_AGENT_DIALABLE; may be repeated",
+    ),
+]
+_LOOPBACK = "127.0.0.0/8"  # where all of a lab is
 
 
 def audit(
@@ -41,6 +52,7 @@ def audit(
     context: Annotated[str, typer.Option(help="Context of the kubeconfig")] = "",
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="Only this namespace (default: all)")] = "",
     target_kubeconfigs: OfTargets = None,
+    allowed: Allowed = None,
     lab: Annotated[
         Path | None, typer.Option("--lab", metavar="DIR", help="Audit the lab in this directory, as its administrator")
     ] = None,
@@ -56,7 +68,8 @@ def audit(
 
     Writes nothing. Exit code: 0 clean, 1 violations or leaks, 2 something could not be read.
     """
-    scope = Scope(namespace, cluster_name, _files(target_kubeconfigs or []))
+    dialable = [*(allowed or []), *([] if lab is None else [_LOOPBACK])]
+    scope = Scope(namespace, cluster_name, _files(target_kubeconfigs or []), _dialable(dialable))
     source: Path | None = _default_kubeconfig() if kubeconfig is None else Path(kubeconfig)
     if lab is not None:
         if kubeconfig is not None:
@@ -90,6 +103,13 @@ def _default_kubeconfig() -> Path | None:
         return Path(named)
     usual = Path.home() / ".kube" / "config"
     return usual if usual.exists() else None
+
+
+def _dialable(entries: list[str]) -> Dialable:
+    try:
+        return Dialable.of(entries)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--dialable") from error
 
 
 def _files(pairs: list[str]) -> Mapping[str, Path]:

@@ -1,12 +1,12 @@
 """Reads whole collections page by page and keeps little of each object; says how far it has come."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from federation.kube.api import Api
 from federation.kube.errors import Gone
-from federation.kube.limits import Limits
+from federation.kube.limits import STRANGER, Limits
 from federation.kube.resources import Resource
 from federation.model.audit import Unread
 from federation.model.reading import Unreadable
@@ -20,6 +20,12 @@ LIMITS = Limits(
     connections_max=20,  # an audit is in no hurry: it must not crowd out those it audits
     request_timeout_seconds=10.0,
     read_attempts_max=2,
+)
+OF_TARGETS = replace(  # by kubeconfigs that others wrote: all of their pods are read
+    LIMITS,
+    body_bytes_max=STRANGER.body_bytes_max,
+    parts_max=STRANGER.parts_max,
+    depth_max=STRANGER.depth_max,
 )
 
 

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from federation.audit.collecting import LIMITS, Reader, Report
+from federation.audit.collecting import LIMITS, OF_TARGETS, Reader, Report
 from federation.audit.source import read_source
 from federation.audit.target import Door, Inside, Opener, read_target
 from federation.controllers.connections import client_for
 from federation.kube.api import Api, connect
+from federation.kube.dialling import NOTHING_MORE, Dialable
 from federation.kube.errors import ApiError, BadKubeconfig, NotFound
 from federation.kube.resources import SECRETS, Resource
 from federation.model.audit import Observed, SeenCluster, SeenSource, Unread
@@ -27,11 +28,13 @@ class Scope:
     """What to look at. `kubeconfigs` are the auditor's own, by a Target's name or `namespace/name`.
 
     One whose name no Target has is looked at all the same: a Target that is gone may have left something behind.
+    `dialable` is where the Targets' own kubeconfigs may lead (rule T7).
     """
 
     namespace: str = ""
     own_name: str = ""
     kubeconfigs: Mapping[str, Path] = field(default_factory=dict)
+    dialable: Dialable = NOTHING_MORE
 
 
 async def look(source: Api, scope: Scope, report: Report) -> Observed:
@@ -102,11 +105,12 @@ def _doors(source: Api, seen: SeenSource, scope: Scope) -> list[Door]:
         meant = tuple(target for target in left if name in (target.name, f"{target.namespace}/{target.name}"))
         left = [target for target in left if target not in meant]
         doors.append(Door(name, meant, (scope.namespace,), _by_file(file)))
-    return doors + [_own_door(source, target, scope.namespace) for target in left]
+    return doors + [_own_door(source, target, scope) for target in left]
 
 
-def _own_door(source: Api, target: Target, namespace: str) -> Door:
-    return Door(target.name, (target,), (target.namespace or namespace,), _by_secret(source, target))
+def _own_door(source: Api, target: Target, scope: Scope) -> Door:
+    enter = _by_secret(source, target, scope.dialable)
+    return Door(target.name, (target,), (target.namespace or scope.namespace,), enter)
 
 
 def _by_file(file: Path) -> Opener:
@@ -116,7 +120,7 @@ def _by_file(file: Path) -> Opener:
     return enter
 
 
-def _by_secret(source: Api, target: Target) -> Opener:
+def _by_secret(source: Api, target: Target, dialable: Dialable) -> Opener:
     async def enter() -> Api:
         if target.flaw:
             raise BadKubeconfig(target.flaw)
@@ -124,7 +128,7 @@ def _by_secret(source: Api, target: Target) -> Opener:
             secret = await source.get(SECRETS, target.secret_name, target.secret_namespace)
         except NotFound:
             secret = {}
-        return await client_for((secret.get("data") or {}).get(target.secret_key), target, LIMITS)
+        return await client_for((secret.get("data") or {}).get(target.secret_key), target, dialable, OF_TARGETS)
 
     return enter
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-import orjson
-
 from federation.clock import Clock
 from federation.controllers.lane import Lane
 from federation.decisions.trust import INTACT
@@ -32,6 +30,7 @@ T = TypeVar("T")
 
 PULSE_SECONDS = 10.0  # a kubelet renews its Lease as often
 _PULSE_TIMEOUT_SECONDS = 5.0
+_ID_LENGTH_MAX = 253  # a UID has 36 characters
 _CONFIRMED_FOR = timedelta(seconds=1)  # pods that end together share one look; a cluster is not replaced in a second
 
 _COPIED = (SERVICES, INGRESSES)
@@ -161,22 +160,21 @@ class Connection:
 
     async def _own_id(self) -> str:
         """Return the UID of the answering cluster's kube-system; empty where that may not be read."""
-        path = NAMESPACES.path(name="kube-system")
         with contextlib.suppress(Forbidden, NotFound):
-            answer = await self.api.request("GET", path, timeout_seconds=_PULSE_TIMEOUT_SECONDS)
-            return str(orjson.loads(answer.body)["metadata"]["uid"])
+            found = await self.api.look(NAMESPACES, "kube-system", timeout_seconds=_PULSE_TIMEOUT_SECONDS)
+            return str(found["metadata"].get("uid") or "")
         return ""
 
     async def _told_id(self) -> str:
         """Return what the answering cluster's summary says of its id; a missing summary says nothing."""
-        path = CLUSTER_SUMMARIES.path(name=SUMMARY_NAME)
         try:
-            answer = await self.api.request("GET", path, timeout_seconds=_PULSE_TIMEOUT_SECONDS)
+            found = await self.api.look(CLUSTER_SUMMARIES, SUMMARY_NAME, timeout_seconds=_PULSE_TIMEOUT_SECONDS)
         except NotFound as error:
             if not error.is_about(SUMMARY_NAME):
                 raise
             return ""
-        return str(orjson.loads(answer.body).get("clusterID") or "")
+        told = found.get("clusterID")
+        return told if isinstance(told, str) and len(told) <= _ID_LENGTH_MAX else ""
 
     def _mismatch(self, answering: str) -> str:
         recorded = self.target.cluster_id

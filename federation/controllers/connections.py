@@ -16,8 +16,9 @@ from federation.clock import Clock
 from federation.controllers.connection import PULSE_SECONDS, Connection
 from federation.decisions.credential import KUBECONFIG, new_token
 from federation.kube.api import Api, Manifest, connect
+from federation.kube.dialling import Dialable
 from federation.kube.errors import BadKubeconfig
-from federation.kube.limits import Limits
+from federation.kube.limits import STRANGER, Limits
 from federation.kube.resources import SECRETS
 from federation.kube.store import Store
 from federation.kube.watch import follow
@@ -178,12 +179,7 @@ class Connections:
         try:
             api = await self._open(target, text)
         except BadKubeconfig as error:
-            if self.problems.get(key) != str(error) and not target.is_going:
-                logger.warning(
-                    "target cannot be used", target=target.name, namespace=target.namespace, error=str(error)
-                )
-            self.problems[key] = str(error)
-            self.on_problem(key)
+            self._tell_problem(key, target, str(error))
             return 30.0
         self.problems.pop(key, None)
         entry.kubeconfig = text
@@ -193,6 +189,12 @@ class Connections:
         self._open_lane(entry)
         logger.info("target connected", target=target.name, namespace=target.namespace, node=target.node_name)
         return None
+
+    def _tell_problem(self, key: Key, target: Target, problem: str) -> None:
+        if self.problems.get(key) != problem and not target.is_going:
+            logger.warning("target cannot be used", target=target.name, namespace=target.namespace, error=problem)
+        self.problems[key] = problem
+        self.on_problem(key)
 
     async def _run(self, connection: Connection) -> None:
         """Run one connection and its service; a defect in it is logged and ends nothing else."""
@@ -245,9 +247,12 @@ def _took_token(entry: _Entry, text: str | None) -> bool:
     return True
 
 
-async def client_for(data: str | None, target: Target, limits: Limits | None = None) -> Api:
-    """Return a client by the value of a Target's kubeconfig Secret (None: there is none). Raises BadKubeconfig."""
-    return await connect(read_kubeconfig(data, target), target.context, limits)
+async def client_for(data: str | None, target: Target, dialable: Dialable, limits: Limits = STRANGER) -> Api:
+    """Return a client by the value of a Target's kubeconfig Secret (None: there is none). Raises BadKubeconfig.
+
+    `dialable` is what it may have us dial (rule T7), `limits` bound what its server may have us hold (rule T1).
+    """
+    return await connect(read_kubeconfig(data, target), target.context, limits, dialable)
 
 
 def read_kubeconfig(data: str | None, target: Target) -> Manifest:

@@ -17,7 +17,7 @@ from federation.controllers.outlook import Outlook
 from federation.decisions.ending import Remains, Stage, Step, lost_in_seconds, next_step
 from federation.kinds import POD_CHAPERONS, target_kind
 from federation.kube.api import Api, Manifest
-from federation.kube.errors import NotFound
+from federation.kube.errors import BadName, NotFound
 from federation.kube.resources import NAMESPACES, NODES, SECRETS
 from federation.kube.store import Store
 from federation.model.pod import ProxyPod
@@ -121,7 +121,7 @@ class TargetEndings:
     async def _hold_secret(self, target: Target) -> None:
         try:
             live = await self._api.get(SECRETS, target.secret_name, target.secret_namespace)
-        except NotFound:
+        except (NotFound, BadName):
             return  # said in the Target's status; made later, its event brings us back
         finalizers = live["metadata"].get("finalizers") or []
         is_going, is_held = "deletionTimestamp" in live["metadata"], target.secret_finalizer in finalizers
@@ -189,7 +189,7 @@ class TargetEndings:
 
     async def _release_secret(self, target: Target, secret: str) -> None:
         namespace, _, name = secret.partition("/")
-        with contextlib.suppress(NotFound):
+        with contextlib.suppress(NotFound, BadName):  # what never had a name was never held
             live = await self._api.get(SECRETS, name, namespace)
             finalizers = live["metadata"].get("finalizers") or []
             if target.secret_finalizer in finalizers:

@@ -16,7 +16,7 @@ from federation.controllers.connection import Connection
 from federation.controllers.connections import read_kubeconfig
 from federation.decisions.credential import Renewable, renewable, successor, with_token
 from federation.kube.api import Api, Manifest
-from federation.kube.errors import ApiError, BadKubeconfig, NotFound
+from federation.kube.errors import ApiError, BadKubeconfig, BadName, NotFound
 from federation.kube.resources import SECRETS
 from federation.model.target import Target
 
@@ -43,7 +43,7 @@ class Renewals:
         try:
             secret = await self._api.get(SECRETS, target.secret_name, target.secret_namespace)
             kubeconfig = read_kubeconfig((secret.get("data") or {}).get(target.secret_key), target)
-        except (NotFound, BadKubeconfig):
+        except (NotFound, BadName, BadKubeconfig):
             return None  # the Target's status says so already
         held = renewable(kubeconfig, target.context)
         if held is None:

@@ -13,12 +13,13 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import urlencode
 
-import orjson
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from federation.kube import credentials
-from federation.kube.errors import ServerError, TooManyRequests, Unreachable, from_status
-from federation.kube.limits import Limits
+from federation.kube.answers import failure, parsed, the_object
+from federation.kube.dialling import ANYWHERE, Dialable
+from federation.kube.errors import BadAnswer, ServerError, TooLarge, TooManyRequests, Unreachable
+from federation.kube.limits import STRANGER, Limits
 from federation.kube.resources import Resource
 from federation.kube.transport import Response, SocketTransport, StreamResponse, Transport
 
@@ -44,14 +45,6 @@ class Listing:
     resource_version: str
 
 
-def _status_of(body: bytes) -> dict[str, Any]:
-    try:
-        status = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {"message": body[:500].decode(errors="replace")}
-    return status if isinstance(status, dict) else {}
-
-
 class Api:
     """A client of one API server. Use as an async context manager, or close it."""
 
@@ -73,11 +66,8 @@ class Api:
         await self.transport.close()
 
     def use_token(self, token: str) -> bool:
-        """Show another bearer token from the next request on; returns whether this transport shows any."""
-        if isinstance(self.transport, SocketTransport):
-            self.transport.use_token(token)
-            return True
-        return False
+        """Show another bearer token from the next request on; returns whether this transport can show it."""
+        return isinstance(self.transport, SocketTransport) and self.transport.use_token(token)
 
     async def request(
         self,
@@ -94,12 +84,12 @@ class Api:
         async with self._slots:
             response = await self.transport.send(method, url, dict(headers or {}), body, timeout)
         if not 200 <= response.status < 300:
-            raise from_status(response.status, _status_of(response.body))
+            raise failure(response.status, response.body, self.limits)
         return response
 
-    async def _read(self, path: str, query: Query = (), headers: dict[str, str] | None = None) -> Manifest:
+    async def _read(self, path: str, query: Query = (), headers: dict[str, str] | None = None) -> bytes:
         attempts = AsyncRetrying(
-            retry=retry_if_exception_type((Unreachable, TooManyRequests, ServerError)),
+            retry=retry_if_exception(_is_worth_another),
             stop=stop_after_attempt(self.limits.read_attempts_max),
             wait=wait_random_exponential(multiplier=0.2, max=2.0),
             reraise=True,
@@ -107,7 +97,7 @@ class Api:
         async for attempt in attempts:
             with attempt:
                 response = await self.request("GET", path, query, headers=headers)
-        return _object(response.body)
+        return response.body
 
     async def get(
         self,
@@ -121,7 +111,14 @@ class Api:
         """Return one object, live; `is_metadata_only` leaves out its data."""
         assert name, "an empty name would list"
         headers = {"Accept": _METADATA.format("")} if is_metadata_only else {}
-        return await self._read(resource.path(namespace, name, subresource), headers=headers)
+        body = await self._read(resource.path(namespace, name, subresource), headers=headers)
+        return the_object(body, self.limits, name, resource.own(namespace))
+
+    async def look(self, resource: Resource, name: str, namespace: str = "", *, timeout_seconds: float) -> Manifest:
+        """Return one object, live, by one attempt: for who asks again anyway and must not wait."""
+        assert name, "an empty name would list"
+        answer = await self.request("GET", resource.path(namespace, name), timeout_seconds=timeout_seconds)
+        return the_object(answer.body, self.limits, name, resource.own(namespace))
 
     async def list(
         self, resource: Resource, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
@@ -145,21 +142,39 @@ class Api:
     ) -> AsyncIterator[Listing]:
         """Yield a collection page by page, all as it stood at one moment, for who keeps little of each object.
 
-        `is_metadata_only` leaves out data. Gone as in `list`.
+        `is_metadata_only` leaves out data. Items may be of any shape (see `answers.wrong_in`). Raises Gone as `list`,
+        and BadAnswer where the pages have no end: by number, by time or because nothing is on them.
         """
+        path, count, size = resource.path(namespace), 0, self.limits.page_size
         headers = {"Accept": _METADATA.format("List")} if is_metadata_only else {}
         selectors, token = selecting(label_selector, field_selector), ""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.limits.list_seconds_max
         while True:
-            query = [*selectors, ("limit", str(self.limits.page_size)), *([("continue", token)] if token else [])]
-            page = await self._read(resource.path(namespace), query, headers)
-            items = page.get("items") or []
-            for item in items:
-                item.setdefault("kind", resource.kind)
-                item.setdefault("apiVersion", resource.api_version)
-            yield Listing(items, page["metadata"]["resourceVersion"])
-            token = page["metadata"].get("continue") or ""
-            if not token:
+            query = [*selectors, ("limit", str(size)), *([("continue", token)] if token else [])]
+            try:
+                body = await self._read(path, query, headers)
+            except TooLarge:
+                if size == 1:
+                    raise
+                size = max(1, size // 4)
+                continue
+            page, following = _page(body, self.limits)
+            count += len(page.items)
+            if count > self.limits.objects_max:
+                raise BadAnswer(f"more than {self.limits.objects_max} {resource.plural}")
+            for item in page.items:
+                if isinstance(item, dict):
+                    item.setdefault("kind", resource.kind)
+                    item.setdefault("apiVersion", resource.api_version)
+            yield page
+            if not following:
                 return
+            if following == token or not page.items:
+                raise BadAnswer(f"a list of {resource.plural} with an empty page and more to come")
+            if loop.time() > deadline:
+                raise BadAnswer(f"a list of {resource.plural} not complete in {self.limits.list_seconds_max:.0f} s")
+            token = following
             await asyncio.sleep(0)  # a large page was parsed: let others run before the next
 
     async def create(
@@ -168,13 +183,14 @@ class Api:
         """POST an object, or to a subresource of the object `name` (binding, eviction, token)."""
         namespace = namespace or str(manifest.get("metadata", {}).get("namespace") or "")
         response = await self.request("POST", resource.path(namespace, name, subresource), body=manifest)
-        return _object(response.body)
+        own = "" if subresource else str(manifest.get("metadata", {}).get("name") or "")
+        return the_object(response.body, self.limits, own, resource.own(namespace if own else ""))
 
     async def replace(self, resource: Resource, manifest: Manifest, *, subresource: str = "") -> Manifest:
         """PUT an object; its resourceVersion, where it has one, is the precondition."""
-        metadata = manifest["metadata"]
-        path = resource.path(metadata.get("namespace", ""), metadata["name"], subresource)
-        return _object((await self.request("PUT", path, body=manifest)).body)
+        name, namespace = manifest["metadata"]["name"], manifest["metadata"].get("namespace", "")
+        answer = await self.request("PUT", resource.path(namespace, name, subresource), body=manifest)
+        return the_object(answer.body, self.limits, name, resource.own(namespace))
 
     async def patch(
         self,
@@ -198,7 +214,7 @@ class Api:
             body=body if isinstance(body, dict) else list(body),
             headers={"Content-Type": _PATCH_TYPES[kind]},
         )
-        return _object(response.body)
+        return the_object(response.body, self.limits, name, resource.own(namespace))
 
     async def delete(
         self,
@@ -221,7 +237,8 @@ class Api:
             options["propagationPolicy"] = propagation
         if grace_period_seconds is not None:
             options["gracePeriodSeconds"] = grace_period_seconds
-        return _object((await self.request("DELETE", resource.path(namespace, name), body=options)).body)
+        answer = await self.request("DELETE", resource.path(namespace, name), body=options)
+        return the_object(answer.body, self.limits, name, resource.own(namespace))
 
     @asynccontextmanager
     async def stream(
@@ -238,7 +255,7 @@ class Api:
         headers = {"Accept": _METADATA.format("")} if is_metadata_only else {}
         async with self.transport.stream(url, headers, silence) as response:
             if not 200 <= response.status < 300:
-                raise from_status(response.status, _status_of(await response.read()))
+                raise failure(response.status, await response.read(), self.limits)
             yield response
 
 
@@ -248,19 +265,33 @@ def selecting(label_selector: str, field_selector: str) -> list[tuple[str, str]]
     return [(key, value) for key, value in query if value]
 
 
-def _object(body: bytes) -> Manifest:
-    value = orjson.loads(body)
-    if not isinstance(value, dict):
-        raise ServerError(502, "BadGateway", "the answer is not a JSON object")
-    return value
+def _is_worth_another(error: BaseException) -> bool:
+    """Whether a read is tried again: there was no answer, or the server is not in shape; a bad answer stays bad."""
+    return isinstance(error, Unreachable | TooManyRequests | ServerError) and not isinstance(error, BadAnswer)
+
+
+def _page(body: bytes, limits: Limits) -> tuple[Listing, str]:
+    """Return a page of a collection and the token of the next, or an empty string; raises BadAnswer."""
+    page = parsed(body, limits)
+    metadata, items = page.get("metadata"), page.get("items")
+    if not isinstance(metadata, dict) or not isinstance(items, list | None):
+        raise BadAnswer("a list whose items or metadata are none")
+    version, following = metadata.get("resourceVersion"), metadata.get("continue") or ""
+    if not isinstance(version, str) or not version or not isinstance(following, str):
+        raise BadAnswer("a list whose resourceVersion or continue is no text")
+    return Listing(items or [], version), following
 
 
 async def connect(
-    kubeconfig: Path | dict[str, Any] | None = None, context: str = "", limits: Limits | None = None
+    kubeconfig: Path | dict[str, Any] | None = None,
+    context: str = "",
+    limits: Limits | None = None,
+    dialable: Dialable = ANYWHERE,
 ) -> Api:
     """Return a client for a kubeconfig file, a kubeconfig as data, or the cluster we run in (None).
 
-    Opens no connection yet. Raises BadKubeconfig.
+    Data is somebody else's: it may have us dial what `dialable` allows, and its server's answers are held to the
+    limits of a stranger. Opens no connection yet. Raises BadKubeconfig.
     """
-    limits = limits or Limits()
-    return Api(SocketTransport(await credentials.load(kubeconfig, context), limits), limits)
+    limits = limits or (STRANGER if isinstance(kubeconfig, dict) else Limits())
+    return Api(SocketTransport(await credentials.load(kubeconfig, context, dialable), limits), limits)

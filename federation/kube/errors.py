@@ -3,7 +3,8 @@
 ApiError                    anything a request can fail with
 |-- BadName                 a name that cannot be part of a URL: nothing was sent
 |-- Unreachable             no answer: connection refused, reset, timed out, TLS failed
-|   |-- BadAnswer           an answer that no API server gives: too large, too deep, of a wrong shape, a redirect
+|   |-- BadAnswer           an answer that no API server gives: too deep, of a wrong shape, a redirect
+|       |-- TooLarge        more bytes than we take at once: who can, asks for less
 |-- StatusError             the server answered, with a Status
     |-- BadRequest          400
     |-- Unauthorized        401
@@ -41,6 +42,10 @@ class Unreachable(ApiError):
 
 class BadAnswer(Unreachable):
     """The server gave an answer that no API server gives; the message says what is wrong with it."""
+
+
+class TooLarge(BadAnswer):
+    """The answer has more bytes than we take at once."""
 
 
 class StatusError(ApiError):

@@ -1,7 +1,33 @@
-"""Where each kind lives in the API: group, version, plural, namespaced or not."""
+"""Where each kind lives in the API: group, version, plural, namespaced or not.
 
+A name becomes part of a URL only where it is a name (rule T2): whoever wrote it, `../x` never reaches a server.
+"""
+
+import re
 from dataclasses import dataclass
 from urllib.parse import quote
+
+from federation.kube.errors import BadName
+
+_NAME_LENGTH_MAX = 253
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")  # DNS-1123 subdomain
+_RBAC_GROUP = "rbac.authorization.k8s.io"
+_RBAC_NAME = re.compile(r"[^/%\x00-\x1f\x7f]+")  # path.IsValidPathSegmentName: `system:node` is one
+
+
+def is_name(name: str) -> bool:
+    """Whether `name` may name an object of any kind but RBAC's (a DNS-1123 subdomain)."""
+    return len(name) <= _NAME_LENGTH_MAX and _NAME.fullmatch(name) is not None
+
+
+def _checked(what: str, name: str, *, is_rbac: bool = False) -> str:
+    """Return `name` as a segment of a path, or raise BadName."""
+    is_good = is_name(name)
+    if is_rbac and not is_good:
+        is_good = len(name) <= _NAME_LENGTH_MAX and name not in (".", "..") and bool(_RBAC_NAME.fullmatch(name))
+    if not is_good:
+        raise BadName(f"{what} {name[:_NAME_LENGTH_MAX]!r} is no valid name (DNS-1123 subdomain); nothing was sent")
+    return quote(name, safe="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +45,24 @@ class Resource:
         """`apps/v1`, or `v1` for the core group."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    def own(self, namespace: str) -> str:
+        """Return `namespace` for a kind whose objects are in one, else an empty string."""
+        return namespace if self.is_namespaced else ""
+
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
-        """Return the URL path of the collection, of one object, or of a subresource of one object."""
+        """Return the URL path of the collection, of one object, or of a subresource of one object.
+
+        Raises BadName where namespace, name or subresource is not a valid one.
+        """
         parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
         if self.is_namespaced and namespace:
-            parts += ["namespaces", namespace]
+            parts += ["namespaces", _checked("namespace", namespace)]
         parts.append(self.plural)
-        parts += [part for part in (name, subresource) if part]
-        return "/" + "/".join(quote(part, safe="/") for part in parts)
+        if name:
+            parts.append(_checked(f"the name of a {self.kind},", name, is_rbac=self.group == _RBAC_GROUP))
+        if subresource:
+            parts.append(_checked("subresource", subresource))
+        return "/" + "/".join(parts)
 
 
 PODS = Resource("", "v1", "pods", "Pod")

@@ -155,6 +155,7 @@ async def _start_agent(lab: Construction, cluster: Cluster, *, is_source: bool) 
             "ISTHMUS_AGENT_WEBHOOK_PORT": str(chosen[0]),
             "ISTHMUS_AGENT_WEBHOOK_URL": url,
             "ISTHMUS_AGENT_GATEWAY_ADDRESS": "127.0.0.1",
+            "ISTHMUS_AGENT_DIALABLE": "127.0.0.0/8",  # every cluster of a lab is at this machine
         }
         ports.release()
         process = lab.start("agent", isthmus("agent"), cluster=cluster.name, env=env)

@@ -18,6 +18,7 @@ from federation.controllers.renewal import Renewals
 from federation.decisions.credential import renewable
 from federation.kinds import SOURCES, TARGETS
 from federation.kube.api import Api, connect
+from federation.kube.dialling import Dialable
 from federation.kube.resources import SECRETS, Resource
 from federation.kube.store import Key, Store
 from federation.kube.watch import follow
@@ -57,7 +58,7 @@ async def target_agent(source: Source, clock: Any) -> AsyncIterator[None]:
 
 
 async def by_secret(target: Target, text: str | None) -> Api:
-    return await client_for(text, target)
+    return await client_for(text, target, Dialable.of(["127.0.0.0/8"]))
 
 
 class SourceAgent:

@@ -39,6 +39,7 @@ async def run_audit(*arguments: str, settle_seconds: float = 1.0) -> Audited:
         "isthmus",
         "audit",
         f"--settle={settle_seconds}",
+        "--dialable=127.0.0.0/8",
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
