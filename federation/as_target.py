@@ -10,7 +10,7 @@ from federation.controllers.sources import RESOURCES, Sources, SourcesStores
 from federation.controllers.summary import NOT_FEDERATED, OCCUPANTS, Summaries
 from federation.kinds import CLUSTER_SOURCES, CLUSTER_SUMMARIES, POD_CHAPERONS, SOURCES
 from federation.kube.api import Api
-from federation.kube.resources import NODES, PODS
+from federation.kube.resources import NAMESPACES, NODES, PODS
 from federation.kube.store import Key, Store
 from federation.kube.watch import follow
 from federation.kube.workqueue import MayWork, Workqueue, always
@@ -122,15 +122,27 @@ class KeptSources:
             api=api,
             clock=clock,
             cluster=settings.cluster_name or cluster_id,
+            namespace=settings.namespace,
             url=settings.api_server_url,
             authority_file=settings.api_server_authority_file,
             lifetime_seconds=settings.credential_seconds,
         )
-        sources = Sources(api=api, stores=self._stores, issuer=issuer, is_issuing=is_issuing, clock=clock)
+        sources = Sources(
+            api=api,
+            stores=self._stores,
+            issuer=issuer,
+            namespace=settings.namespace,
+            is_issuing=is_issuing,
+            needs_policies=not settings.allow_sources_without_policies,
+            clock=clock,
+        )
         self._queue: Workqueue[Key] = Workqueue("sources", sources.reconcile, everything=self._look_at_all)
-        self._marks = {kind: store for kind, store in self._stores.marks.items() if kind != "Secret" or is_issuing}
+        only_issuing = () if is_issuing else ("Secret", "Role")
+        self._marks = {kind: store for kind, store in self._stores.marks.items() if kind not in only_issuing}
+        self._namespace = settings.namespace
         for followed in (self._stores.sources, self._stores.cluster_sources):
             followed.subscribe(lambda key, old, new: self._queue.add(key))
+        self._stores.namespaces.subscribe(lambda key, old, new: self._look_at_cluster_sources() if old != new else None)
         for store in self._marks.values():
             store.subscribe(lambda _, old, new: self._wake(old, new))
 
@@ -138,16 +150,23 @@ class KeptSources:
         """See TargetRole."""
         group.create_task(follow(self._api, SOURCES, self._stores.sources))
         group.create_task(follow(self._api, CLUSTER_SOURCES, self._stores.cluster_sources))
+        group.create_task(follow(self._api, NAMESPACES, self._stores.namespaces))
         for kind, store in self._marks.items():
             # Accounts that were there before are used too; of the rest, all of a cluster would be too much.
             selector = "" if kind == "ServiceAccount" else names.SOURCE
-            group.create_task(follow(self._api, RESOURCES[kind], store, label_selector=selector))
+            namespace = self._namespace if kind == "Role" else ""
+            group.create_task(follow(self._api, RESOURCES[kind], store, namespace=namespace, label_selector=selector))
 
     async def lead(self, may_work: MayWork = always) -> None:
         """See TargetRole."""
         await asyncio.gather(self._stores.sources.synced.wait(), self._stores.cluster_sources.synced.wait())
         await asyncio.gather(*(store.synced.wait() for store in self._marks.values()))
+        await self._stores.namespaces.synced.wait()
         await self._queue.run(may_work)
+
+    def _look_at_cluster_sources(self) -> None:
+        for source in self._stores.cluster_sources.values():
+            self._queue.add(source.key)
 
     def _wake(self, *marks: Mark | None) -> None:
         for key in self._stores.concerned(*marks):

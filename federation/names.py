@@ -58,6 +58,8 @@ REPLACEABLE = OURS + "replaceable"  # uid of a pod that surely never ran, or may
 
 # In a target: what a Source stands for. The roles' names are part of the contract with Admiralty.
 SOURCE_ROLE = "admiralty-source"
+CLUSTER_SOURCE_ROLE = "isthmus-cluster-source"  # what a ClusterSource may follow in all namespaces at once
+SOURCE_POLICIES = ("isthmus-source-podchaperons", "isthmus-source-copies")  # and their bindings (rule T3)
 SUMMARY_VIEWER_ROLE = "admiralty-cluster-summary-viewer"
 SOURCE = OURS + "source"  # label of everything made for a Source, one value per Source
 SOURCE_OF = OURS + "source-of"  # annotation beside it: `<namespace>/<name>`, which a label cannot hold
@@ -131,9 +133,10 @@ def target_key(target_namespace: str, target_name: str) -> str:
 
 
 def source_names(namespace: str, name: str) -> tuple[str, str, str]:
-    """Return the names of a Source's (with an empty namespace: a ClusterSource's) two bindings and its Secret.
+    """Return the names of a Source's (with an empty namespace: a ClusterSource's) two bindings and its anchor.
 
     The first binding gives `admiralty-source`; the second, always cluster-wide, the summary. The names are Admiralty's.
+    The anchor is an empty Secret beside the service account, without which no token of it is good.
     """
     if not namespace:
         first = "admiralty-cluster-source"
@@ -143,6 +146,16 @@ def source_names(namespace: str, name: str) -> tuple[str, str, str]:
         viewer = join_parts(_LONG, [first, namespace, name, "cluster-summary-viewer"], constant=[0, 3])
     secret = join_parts(_LONG, [first, name, "kubeconfig"], constant=[0, 2])
     return join_parts(_LONG, [first, name], constant=[0]), viewer, secret
+
+
+def source_credential_name(namespace: str, name: str) -> str:
+    """Return the name of a Source's (with an empty namespace: a ClusterSource's) credential in the agent's namespace.
+
+    The Secret, and the Role and RoleBinding by which its holder fetches the next one, all have it.
+    """
+    if not namespace:
+        return join_parts(_LONG, ["isthmus-cluster-source", name], constant=[0])
+    return join_parts(_LONG, ["isthmus-source", namespace, name], constant=[0])
 
 
 def source_label(namespace: str, name: str) -> str:

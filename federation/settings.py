@@ -81,6 +81,12 @@ class AgentSettings(BaseSettings):
         description="Off: Sources get their roles, and you hand out tokens yourself; the agent then needs none of the "
         "rights of isthmus-agent-issuer.",
     )
+    allow_sources_without_policies: bool = Field(
+        default=False,
+        description="On: Sources are let in although the policies of deploy/policies are not in force, as on an API "
+        "server that has none. A source can then read and write every Secret of its namespaces, and through them and "
+        "its pods become any service account there (rule T3).",
+    )
     credential_seconds: int = Field(
         default=604800,
         ge=600,

@@ -5,6 +5,7 @@ Talks to the API server as the person who calls it, by their kubeconfig, and nee
 
 import asyncio
 import base64
+import contextlib
 import json
 import re
 from collections.abc import Coroutine
@@ -23,7 +24,8 @@ from federation.kube.credentials import default_kubeconfig, namespace_of
 from federation.kube.errors import ApiError, BadKubeconfig, Forbidden, NotFound
 from federation.kube.resources import CONFIG_MAPS, SECRETS
 from federation.kube.transport import SocketTransport
-from federation.model.source import Source, parse_source
+from federation.model.source import Reference, Source, parse_source
+from federation.model.times import parse_time
 
 T = TypeVar("T")
 
@@ -74,7 +76,9 @@ def print_kubeconfig(
 ) -> None:
     """Print the kubeconfig to hand to a source: what the agent issued, or with --duration one of your own.
 
-    Whoever has it can act as the source: pass it on as you would a password.
+    Who may not read it in the agent's namespace, but may create tokens of the service account (edit and admin of its
+    namespace do), gets a token of their own making that is renewed all the same. Whoever has it can act as the source:
+    pass it on as you would a password.
     """
     found = _or_exit(_kubeconfig(name, namespace, duration, server, kubeconfig, context, is_cluster=is_cluster))
     typer.echo(json.dumps(found, indent=2))
@@ -130,8 +134,16 @@ async def _kubeconfig(  # as the command line has them
         if not seconds:
             return await _issued(api, source)
         endpoint = await _endpoint(api, source, server)
-        token = (await request_token(api, source, seconds))["token"]
-        return kubeconfig_for(source, endpoint, "target", str(token), is_renewed=False)
+        return kubeconfig_for(source, endpoint, "target", await _token(api, source, seconds), None)
+
+
+async def _token(api: Api, source: Source, seconds: int) -> str:
+    """Return a token that ends with the Source; where its credential is not the agent's, with the service account."""
+    try:
+        answer = await request_token(api, source, seconds)
+    except NotFound:
+        answer = await request_token(api, source, seconds, is_anchored=False)
+    return str(answer["token"])
 
 
 async def _source(api: Api, name: str, namespace: str) -> Source:
@@ -148,14 +160,25 @@ async def _source(api: Api, name: str, namespace: str) -> Source:
         ) from None
 
 
-async def _issued(api: Api, source: Source) -> Manifest:
-    """Return what the agent issued."""
+def _credential(source: Source) -> Manifest:
+    """Return what a Source's status says of its credential."""
     credential = source.status.get("credential")
     if not credential:
         found = _condition(source, "CredentialIssued")
         why = found.get("message", "no agent has looked at it yet: does `isthmus agent` run in this cluster?")
         raise Wrong(f"{_named(source)}: no credential is issued: {why}")
-    secret = await api.get(SECRETS, credential["secretName"], credential["secretNamespace"])
+    return dict(credential)
+
+
+async def _issued(api: Api, source: Source) -> Manifest:
+    """Return what the agent issued, or where that may not be read, the same with a token of the caller's making."""
+    credential = _credential(source)
+    try:
+        secret = await api.get(SECRETS, credential["secretName"], credential["secretNamespace"])
+    except Forbidden:
+        successors = Reference("Secret", credential["secretNamespace"], credential["secretName"])
+        answer = await request_token(api, source, _life_seconds(credential))
+        return kubeconfig_for(source, _told(credential), "target", str(answer["token"]), successors)
     try:
         found = json.loads(base64.b64decode(secret["data"][credential["key"]]))
     except (KeyError, ValueError) as error:
@@ -163,18 +186,26 @@ async def _issued(api: Api, source: Source) -> Manifest:
     return dict(found)
 
 
+def _life_seconds(credential: Manifest) -> int:
+    until, since = (parse_time(credential[key]) for key in ("expiresAt", "issuedAt"))
+    assert until is not None, "the agent writes both"
+    assert since is not None, "the agent writes both"
+    return max(int((until - since).total_seconds()), SECONDS_MIN)
+
+
+def _told(credential: Manifest) -> Endpoint:
+    """Return how other clusters reach this one, as the agent says."""
+    return Endpoint(credential["server"], base64.b64decode(credential["certificateAuthorityData"]).decode())
+
+
 async def _endpoint(api: Api, source: Source, server: str) -> Endpoint:
-    """Return the address given, else the one in what the agent issued, else our own."""
+    """Return the address given, else the one that the agent issues for, else our own."""
+    with contextlib.suppress(Wrong):
+        if not server:
+            return _told(_credential(source))
     root = await api.get(CONFIG_MAPS, "kube-root-ca.crt", source.account_namespace)
-    authority = str(root["data"]["ca.crt"])
-    if server:
-        return Endpoint(server, authority)
-    try:
-        cluster = (await _issued(api, source))["clusters"][0]["cluster"]
-    except (Wrong, Forbidden, NotFound):
-        assert isinstance(api.transport, SocketTransport)
-        return Endpoint(api.transport.host, authority)
-    return Endpoint(cluster["server"], base64.b64decode(cluster["certificate-authority-data"]).decode())
+    assert isinstance(api.transport, SocketTransport)
+    return Endpoint(server or api.transport.host, str(root["data"]["ca.crt"]))
 
 
 def _seconds(text: str) -> int:

@@ -24,6 +24,8 @@ from federation.kube.resources import (
     ROLES,
     SERVICE_ACCOUNTS,
     SUBJECT_ACCESS_REVIEWS,
+    VALIDATING_ADMISSION_POLICIES,
+    VALIDATING_ADMISSION_POLICY_BINDINGS,
     Resource,
 )
 from lab.plan import EngineName
@@ -39,6 +41,8 @@ KINDS: dict[str, Resource] = {
         NAMESPACES,
         ROLE_BINDINGS,
         ROLES,
+        VALIDATING_ADMISSION_POLICIES,
+        VALIDATING_ADMISSION_POLICY_BINDINGS,
     )
 }
 
@@ -100,8 +104,8 @@ class Source:
         return bool((await self.admin.create(SUBJECT_ACCESS_REVIEWS, review))["status"].get("allowed"))
 
 
-async def install(api: Api) -> None:
-    """Create our CRDs and what the agent, extender and scheduler may do."""
+async def install(api: Api, *, has_policies: bool) -> None:
+    """Create our CRDs, what the agent, extender and scheduler may do, and what sources may."""
     names = (
         "00-namespace",
         "agent-source",
@@ -113,6 +117,8 @@ async def install(api: Api) -> None:
         "users",
     )
     files = [*sorted((DEPLOY / "crds").glob("*.yaml")), *(DEPLOY / "rbac" / f"{name}.yaml" for name in names)]
+    if has_policies:  # the embedded API server evaluates none
+        files += sorted((DEPLOY / "policies").glob("*.yaml"))
     for file in files:
         for manifest in yaml.safe_load_all(file.read_text()):
             with suppress(AlreadyExists):
@@ -123,5 +129,5 @@ async def install(api: Api) -> None:
 async def source(engine: EngineName, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Source]:
     """A control plane without nodes, with our CRDs and roles."""
     async with running_plane(engine.value, tmp_path_factory.mktemp("source")) as plane:
-        await install(plane.api)
+        await install(plane.api, has_policies=plane.kind == "kube")
         yield Source(plane)

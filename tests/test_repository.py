@@ -28,6 +28,7 @@ def test_the_wheel_works_in_a_clean_environment(tmp_path: Path) -> None:
         "federation/__main__.py",
         "isthmus/__main__.py",
         "isthmus/deploy/crds/targets.yaml",
+        "isthmus/deploy/policies/sources.yaml",
         "isthmus/deploy/webhook.yaml",
         "isthmus/runner-config/profiles.yaml",
         "lab/engines/kube/go.mod",

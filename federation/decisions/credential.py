@@ -1,8 +1,9 @@
 """The credential of a source: a kubeconfig with a token of limited life, how long it is good, and what makes it stale.
 
-The token is bound to the Secret that holds it: deleting that Secret revokes every token ever issued with it. The
-kubeconfig says, in an extension, which Secret of its cluster holds the next one; whoever uses it fetches its successor
-there in time. Issued anew at half of its life, fetched at two thirds: either side may be away for a third of it.
+The token is bound to an empty Secret beside the service account, the anchor: deleting that revokes every token ever
+issued. The kubeconfig says, in an extension, which Secret of its cluster holds the next one; whoever uses it fetches
+its successor there in time. Issued anew at half of its life, fetched at two thirds: either side may be away for a third
+of it.
 """
 
 import base64
@@ -15,7 +16,7 @@ from typing import Any
 from federation import names
 from federation.model.reading import check, fitting, json_text
 from federation.model.shape import Fields, Items, Text, Whole, is_object_name
-from federation.model.source import Source
+from federation.model.source import Reference, Source
 from federation.model.times import format_time, parse_time
 
 Manifest = dict[str, Any]
@@ -48,6 +49,11 @@ class Endpoint:
     url: str
     authority_pem: str
 
+    @property
+    def authority_data(self) -> str:
+        """The authority as kubeconfigs have it."""
+        return base64.b64encode(self.authority_pem.encode()).decode()
+
 
 @dataclass(frozen=True, slots=True)
 class Term:
@@ -67,9 +73,18 @@ class Term:
         return self.since + (self.until - self.since) * _FETCH_AFTER
 
 
-def purpose(secret: Manifest, account_uid: str, endpoint: Endpoint, lifetime_seconds: int) -> str:
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A credential that is there: in which Secret, how long it is good, and where it leads."""
+
+    secret: Reference
+    term: Term
+    endpoint: Endpoint
+
+
+def purpose(anchor: Manifest, account_uid: str, endpoint: Endpoint, lifetime_seconds: int) -> str:
     """Return a digest of all that a credential depends on: where any of it changes, it is issued anew."""
-    parts = [secret["metadata"]["uid"], account_uid, endpoint.url, endpoint.authority_pem, str(lifetime_seconds)]
+    parts = [anchor["metadata"]["uid"], account_uid, endpoint.url, endpoint.authority_pem, str(lifetime_seconds)]
     return _digest("\n".join(parts))
 
 
@@ -94,19 +109,25 @@ def secret_patch(secret: Manifest, kubeconfig: Manifest, term: Term, wanted_purp
     return {"metadata": held | {"annotations": annotations}, "data": {KEY: content}}
 
 
-def kubeconfig_for(source: Source, endpoint: Endpoint, cluster: str, token: str, *, is_renewed: bool) -> Manifest:
-    """Return the kubeconfig that holds a token; `is_renewed`: its successors will be in the Source's Secret."""
+def kubeconfig_for(
+    source: Source, endpoint: Endpoint, cluster: str, token: str, successors: Reference | None
+) -> Manifest:
+    """Return the kubeconfig that holds a token, with the Secret in which its `successors` will be, if it has any."""
     account = f"{source.account_namespace}:{source.account_name}"
     user: Manifest = {"token": token}
-    if is_renewed:
-        where = {"namespace": source.secret.namespace, "secret": source.secret.name, "key": KEY}
+    if successors is not None:
+        where = {"namespace": successors.namespace, "secret": successors.name, "key": KEY}
         user["extensions"] = [{"name": names.RENEWAL, "extension": where}]
-    authority = base64.b64encode(endpoint.authority_pem.encode()).decode()
     context = {"cluster": cluster, "user": account} | ({"namespace": source.namespace} if source.namespace else {})
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": cluster, "cluster": {"server": endpoint.url, "certificate-authority-data": authority}}],
+        "clusters": [
+            {
+                "name": cluster,
+                "cluster": {"server": endpoint.url, "certificate-authority-data": endpoint.authority_data},
+            }
+        ],
         "users": [{"name": account, "user": user}],
         "contexts": [{"name": cluster, "context": context}],
         "current-context": cluster,

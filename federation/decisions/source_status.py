@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from federation.decisions.credential import KEY, Term
+from federation.decisions.credential import KEY, Issued
 from federation.decisions.patches import merge_patch
 from federation.model.source import Reference, Source
 from federation.model.times import format_time
@@ -38,6 +38,25 @@ ISSUED = Finding(True, "Issued", "isthmus source kubeconfig prints it; it is ren
 NOT_YET = Finding(False, "RightsMissing", "not before its roles are bound")
 
 
+def bound_in(count: int, wanted: int, agent_namespace: str) -> Finding:
+    """A ClusterSource is bound in so many of the namespaces that it covers."""
+    but = f"in none that begins with kube-, nor in {agent_namespace}"
+    if count < wanted:
+        return Finding(False, "Binding", f"its roles are bound in {count} of {wanted} namespaces so far; {but}")
+    return Finding(True, "Bound", f"its roles are bound in {count} namespaces; {but}")
+
+
+def no_policies(complaints: tuple[str, ...]) -> Finding:
+    """The policies without which nobody is let in (rule T3) are missing or not in force."""
+    return Finding(
+        False,
+        "NoPolicies",
+        f"{'; '.join(complaints)}: kubectl apply -f deploy/policies/. Until then nobody new is let in and no "
+        "credential is issued; what was given before stays. Where the API server has no such policies and every source "
+        "may do all that its role says: ISTHMUS_AGENT_ALLOW_SOURCES_WITHOUT_POLICIES",
+    )
+
+
 def taken(references: tuple[Reference, ...]) -> Finding:
     """Names that this Source needs belong to others."""
     listed = ", ".join(str(reference) for reference in references)
@@ -49,7 +68,7 @@ def refused(message: str) -> Finding:
     return Finding(False, "Refused", message)
 
 
-def status_patch(source: Source, rights: Finding, credential: Finding, term: Term | None, now: str) -> Manifest:
+def status_patch(source: Source, rights: Finding, credential: Finding, issued: Issued | None, now: str) -> Manifest:
     """Return the merge patch of a Source's status; empty where it says so already. `now` is RFC 3339."""
     is_failed = not credential.is_good and credential not in (BY_USER, TURNED_OFF, FOREIGN_ACCOUNT)
     ready = credential if rights.is_good and is_failed else rights
@@ -57,13 +76,15 @@ def status_patch(source: Source, rights: Finding, credential: Finding, term: Ter
     wanted: Manifest = {"observedGeneration": source.generation, "conditions": conditions}
     if source.account_name:
         wanted["serviceAccount"] = {"namespace": source.account_namespace, "name": source.account_name}
-    if term is not None:
+    if issued is not None:
         wanted["credential"] = {
-            "secretNamespace": source.secret.namespace,
-            "secretName": source.secret.name,
+            "secretNamespace": issued.secret.namespace,
+            "secretName": issued.secret.name,
             "key": KEY,
-            "issuedAt": format_time(term.since)[:19] + "Z",
-            "expiresAt": format_time(term.until)[:19] + "Z",
+            "issuedAt": format_time(issued.term.since)[:19] + "Z",
+            "expiresAt": format_time(issued.term.until)[:19] + "Z",
+            "server": issued.endpoint.url,
+            "certificateAuthorityData": issued.endpoint.authority_data,
         }
     return merge_patch(source.status, wanted)
 

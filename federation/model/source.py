@@ -1,5 +1,7 @@
 """Source and ClusterSource: in a target, who may come in; and what the agent has made for them."""
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,9 +80,13 @@ class Source:
         return Reference("ServiceAccount", self.account_namespace, self.account_name)
 
     @property
-    def secret(self) -> Reference:
-        """The Secret of its credential; beside the service account."""
+    def anchor(self) -> Reference:
+        """The Secret that its tokens are bound to: beside the service account, as the API server asks, and empty."""
         return Reference("Secret", self.account_namespace, names.source_names(*self.key)[2])
+
+    def credential(self, agent_namespace: str) -> Reference:
+        """The Secret of its credential, where no pod of the source can mount it: in the agent's namespace."""
+        return Reference("Secret", agent_namespace, names.source_credential_name(*self.key))
 
 
 @reads("Source", Fields({"metadata": METADATA, "spec": _SPEC}, ("metadata",)))
@@ -106,11 +112,15 @@ def parse_source(manifest: Manifest) -> Source:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """An object in the cluster, and the Source that it says it was made for (None: for no Source)."""
+    """An object in the cluster, and the Source that it says it was made for (None: for no Source).
+
+    `content` is a digest of what matters in it: two objects of one name with the same are the same to us.
+    """
 
     reference: Reference
     uid: str
     source: Key | None
+    content: str = ""
 
 
 def mark_of(manifest: Manifest, kind: str) -> Mark:
@@ -122,4 +132,16 @@ def mark_of(manifest: Manifest, kind: str) -> Mark:
     if names.SOURCE in (metadata.get("labels") or {}):
         namespace, slash, name = (metadata.get("annotations") or {}).get(names.SOURCE_OF, "").partition("/")
         source = (namespace, name) if slash else None
-    return Mark(reference, metadata["uid"], source)
+    return Mark(reference, metadata["uid"], source, content_of(manifest))
+
+
+def content_of(manifest: Manifest) -> str:
+    """Return a digest of what an object gives to whom, and of how it is marked."""
+    metadata = manifest["metadata"]
+    marks = [(metadata.get(field) or {}).get(key) for field, key in _MARKS]
+    owners = [owner["uid"] for owner in metadata.get("ownerReferences") or []]
+    parts = [marks, owners, *(manifest.get(field) for field in ("roleRef", "subjects", "rules"))]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+_MARKS = (("labels", names.SOURCE), ("annotations", names.SOURCE_OF))

@@ -58,7 +58,8 @@ async def start_in_cluster(lab: Construction, cluster: Cluster) -> None:
     """Apply `deploy/` and start the cluster's own programs."""
     is_source = cluster.name == lab.plan.source.name
     deploy = shipped("deploy")
-    paths = _rights(deploy)
+    has_policies = lab.plan.engine is EngineName.KUBE  # the embedded API server cannot evaluate their expressions
+    paths = _rights(deploy) + (sorted((deploy / "policies").glob("*.yaml")) if has_policies else [])
     manifests = read([*paths, deploy / "webhook.yaml"] if is_source else paths)
     await apply(cluster.api, manifests, _understood if lab.plan.engine is EngineName.EMBEDDED else lambda m: m)
     async with asyncio.TaskGroup() as group:
@@ -146,7 +147,9 @@ async def _start_agent(lab: Construction, cluster: Cluster, *, is_source: bool) 
 
     async def attempt(ports: Ports, chosen: list[int]) -> str:
         url = f"https://127.0.0.1:{chosen[0]}"
+        has_policies = lab.plan.engine is EngineName.KUBE
         env = {
+            "ISTHMUS_AGENT_ALLOW_SOURCES_WITHOUT_POLICIES": str(not has_policies).lower(),
             "ISTHMUS_AGENT_KUBECONFIG": str(cluster.kubeconfig(AGENT_USER)),
             "ISTHMUS_AGENT_CLUSTER_NAME": cluster.name,
             "ISTHMUS_AGENT_API_SERVER_URL": cluster.url,

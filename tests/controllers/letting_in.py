@@ -67,6 +67,11 @@ class Site:
         return found
 
     @property
+    def secret(self) -> str:
+        """The Secret of the credential of Source `cd`, in the agent's namespace."""
+        return names.source_credential_name(self.namespace, "cd")
+
+    @property
     def viewer(self) -> str:
         return names.source_names(self.namespace, "cd")[1]
 
@@ -79,7 +84,9 @@ def condition(manifest: Manifest, kind: str) -> Manifest:
 @asynccontextmanager
 async def agent(source: Source, **settings: Any) -> AsyncIterator[None]:
     """The agent's part that lets sources in, with the agent's own identity and rights."""
-    chosen = AgentSettings(**({"api_server_url": source.plane.url, "cluster_name": "arm-lab"} | settings))
+    defaults: dict[str, Any] = {"api_server_url": source.plane.url, "cluster_name": "arm-lab"}
+    defaults |= {"allow_sources_without_policies": source.plane.kind == "embedded"}
+    chosen = AgentSettings(**(defaults | settings))
     async with await connect(source.kubeconfig("isthmus-agent")) as api:
 
         async def work() -> None:

@@ -15,6 +15,7 @@ from federation.kube.resources import (
     EVENTS,
     NAMESPACES,
     ROLE_BINDINGS,
+    ROLES,
     SECRETS,
     SERVICE_ACCOUNTS,
 )
@@ -36,7 +37,10 @@ async def test_a_source_comes_in_with_its_credential_and_goes_without_a_trace(si
         made = await site.until("cd", "Issued", kind="CredentialIssued")
         assert condition(made, "Ready")["status"] == "True"
         assert made["status"]["serviceAccount"] == {"namespace": site.namespace, "name": "cd"}
-        assert made["status"]["credential"]["secretName"] == "admiralty-source-cd-kubeconfig"
+        assert made["status"]["credential"]["secretName"] == site.secret
+        assert made["status"]["credential"]["secretNamespace"] == "isthmus"
+        anchor = await site.admin.get(SECRETS, "admiralty-source-cd-kubeconfig", site.namespace)
+        assert not anchor.get("data"), "no pod of the source can mount its credential"
         assert made["status"]["observedGeneration"] == made["metadata"]["generation"]
         async with await connect(await site.credential(made)) as guest:
             await eventually(lambda: allowed(guest.list(POD_CHAPERONS, site.namespace)), "the source may look")
@@ -50,6 +54,8 @@ async def test_a_source_comes_in_with_its_credential_and_goes_without_a_trace(si
                 (SECRETS, "admiralty-source-cd-kubeconfig"),
             ):
                 await site.until_gone(resource, name, site.namespace)
+            for resource in (SECRETS, ROLES, ROLE_BINDINGS):
+                await site.until_gone(resource, site.secret, "isthmus")
             await eventually(lambda: refused(guest), "the credential is worth nothing")
 
 
@@ -66,7 +72,7 @@ async def test_kubectl_get_tells_how_a_source_stands(site: Site) -> None:
         "Ready": "True",
         "User": "ann",
         "ServiceAccount": "cd",
-        "Credential": "admiralty-source-cd-kubeconfig",
+        "Credential": site.secret,
         "Expires": made["status"]["credential"]["expiresAt"],
         "Message": "its roles are bound",
     }
@@ -104,12 +110,26 @@ async def test_a_cluster_source_gets_its_account_in_the_namespace_it_names(site:
         made = await site.until(name, "Issued", kind="CredentialIssued", is_cluster=True)
         async with await connect(await site.credential(made)) as guest:
             await eventually(lambda: allowed(guest.list(POD_CHAPERONS)), "the source may look everywhere")
-        binding = await site.admin.get(CLUSTER_ROLE_BINDINGS, names.source_names("", name)[0])
+        bindings = names.source_names("", name)
+        binding = await site.admin.get(CLUSTER_ROLE_BINDINGS, bindings[0])
+        assert binding["roleRef"]["name"] == "isthmus-cluster-source"
         assert [subject["kind"] for subject in binding["subjects"]] == ["ServiceAccount", "User"]
+        assert await site.admin.get(ROLE_BINDINGS, bindings[0], site.namespace)
+        await site.admin.delete(ROLE_BINDINGS, bindings[0], site.namespace)
+        await eventually(lambda: site.admin.get(ROLE_BINDINGS, bindings[0], site.namespace), "made again")
+        later = await site.plane.plane.add_namespace(f"later-{site.namespace}")
+        await eventually(lambda: site.admin.get(ROLE_BINDINGS, bindings[0], later), "bound in one that came later")
+        for closed in ("kube-system", "kube-public", "isthmus"):
+            with pytest.raises(NotFound):
+                await site.admin.get(ROLE_BINDINGS, bindings[0], closed)
+        told = await site.until(name, "Bound", is_cluster=True)
+        assert "in none that begins with kube-, nor in isthmus" in condition(told, "Ready")["message"]
         await site.admin.delete(CLUSTER_SOURCES, name)
         for binding_name in names.source_names("", name)[:2]:
             await site.until_gone(CLUSTER_ROLE_BINDINGS, binding_name)
         await site.until_gone(SERVICE_ACCOUNTS, "cd", site.namespace)
+        for namespace in (site.namespace, later):
+            await site.until_gone(ROLE_BINDINGS, bindings[0], namespace)
 
 
 async def test_drift_is_put_right_and_nothing_is_written_twice(site: Site) -> None:
@@ -140,6 +160,7 @@ async def test_a_field_that_is_taken_out_takes_its_rights_along(site: Site) -> N
         await site.admin.patch(SOURCES, "cd", {"spec": {"serviceAccountName": None}}, site.namespace)
         await site.until_gone(SERVICE_ACCOUNTS, "cd", site.namespace)
         await site.until_gone(SECRETS, "admiralty-source-cd-kubeconfig", site.namespace)
+        await site.until_gone(SECRETS, site.secret, "isthmus")
         found = await site.until("cd", "NoServiceAccount", kind="CredentialIssued")
         assert "credential" not in found["status"]
         binding = await site.admin.get(ROLE_BINDINGS, "admiralty-source-cd", site.namespace)
@@ -169,13 +190,13 @@ async def test_an_account_that_was_there_before_is_bound_but_issued_nothing_and_
         found = await site.until("cd", "ForeignServiceAccount", kind="CredentialIssued")
         assert condition(found, "Ready")["status"] == "True"
         with pytest.raises(NotFound):
-            await site.admin.get(SECRETS, "admiralty-source-cd-kubeconfig", site.namespace)
+            await site.admin.get(SECRETS, site.secret, "isthmus")
         await site.admin.delete(SOURCES, "cd", site.namespace)
         await site.until_gone(CLUSTER_ROLE_BINDINGS, site.viewer)
         assert await site.admin.get(SERVICE_ACCOUNTS, "robot", site.namespace) == before
 
 
-async def test_deleting_the_secret_revokes_what_was_issued_and_issues_anew(site: Site) -> None:
+async def test_deleting_the_anchor_revokes_what_was_issued_and_issues_anew(site: Site) -> None:
     async with agent(site.plane):
         await site.make("cd", {"serviceAccountName": "cd"})
         made = await site.until("cd", "Issued", kind="CredentialIssued")

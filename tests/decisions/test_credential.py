@@ -9,6 +9,7 @@ import pytest
 
 from federation.decisions.credential import (
     Endpoint,
+    Issued,
     Renewable,
     Term,
     kubeconfig_for,
@@ -30,13 +31,16 @@ from federation.decisions.source_status import (
     status_patch,
     turned_bad,
 )
-from federation.model.source import Source, parse_source
+from federation.model.source import Reference, Source, parse_source
 
 Manifest = dict[str, Any]
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 ENDPOINT = Endpoint("https://arm.example:6443", "PEM")
+
+
+WHERE = Reference("Secret", "isthmus", "isthmus-source-ci-cd")
 
 
 def jwt(since: datetime = START, hours: int = 12) -> str:
@@ -52,7 +56,7 @@ def source(status: Manifest | None = None, **spec: Any) -> Source:
 
 
 def kubeconfig(token: str, *, is_renewed: bool = True) -> Manifest:
-    return kubeconfig_for(source(), ENDPOINT, "arm-lab", token, is_renewed=is_renewed)
+    return kubeconfig_for(source(), ENDPOINT, "arm-lab", token, WHERE if is_renewed else None)
 
 
 def secret(purpose_of: str, term: Term) -> Manifest:
@@ -101,7 +105,7 @@ def test_a_secret_that_is_empty_or_was_written_by_others_holds_no_credential() -
 
 def test_the_kubeconfig_says_where_its_successor_will_be() -> None:
     held = renewable(kubeconfig(jwt()))
-    assert held == Renewable(jwt(), Term(START, START + 12 * HOUR), "ci", "admiralty-source-cd-kubeconfig", "config")
+    assert held == Renewable(jwt(), Term(START, START + 12 * HOUR), "isthmus", "isthmus-source-ci-cd", "config")
     assert renewable(kubeconfig(jwt(), is_renewed=False)) is None
     assert renewable({"users": [], "contexts": []}) is None
     assert renewable(kubeconfig(jwt()), "another context") is None
@@ -120,9 +124,7 @@ def test_only_the_token_is_taken_over() -> None:
     first, later = kubeconfig(jwt()), kubeconfig(jwt(START + HOUR))
     assert with_token(first, "", later["users"][0]["user"]["token"]) == later
     assert new_token(first, later, "") == later["users"][0]["user"]["token"]
-    moved = kubeconfig_for(
-        source(), Endpoint("https://elsewhere", "PEM"), "arm-lab", jwt(START + HOUR), is_renewed=True
-    )
+    moved = kubeconfig_for(source(), Endpoint("https://elsewhere", "PEM"), "arm-lab", jwt(START + HOUR), WHERE)
     assert new_token(first, moved, "") is None
 
 
@@ -131,12 +133,15 @@ def conditions(status: Manifest) -> dict[str, tuple[str, str]]:
 
 
 def test_a_status_says_it_once() -> None:
-    term = Term(START, START + 12 * HOUR)
-    first = status_patch(source(), BOUND, ISSUED, term, "then")
+    issued = Issued(WHERE, Term(START, START + 12 * HOUR), ENDPOINT)
+    first = status_patch(source(), BOUND, ISSUED, issued, "then")
     assert conditions(first) == {"Ready": ("True", "Bound"), "CredentialIssued": ("True", "Issued")}
     assert first["credential"]["expiresAt"] == "2030-01-01T12:00:00Z"
     assert first["serviceAccount"] == {"namespace": "ci", "name": "robot"}
-    assert status_patch(source(first), BOUND, ISSUED, term, "now") == {}
+    where = {"secretNamespace": "isthmus", "secretName": "isthmus-source-ci-cd", "server": ENDPOINT.url}
+    assert where.items() <= first["credential"].items()
+    assert base64.b64decode(first["credential"]["certificateAuthorityData"]).decode() == ENDPOINT.authority_pem
+    assert status_patch(source(first), BOUND, ISSUED, issued, "now") == {}
 
 
 def test_a_source_whose_credential_cannot_be_issued_is_not_ready_and_says_why_once() -> None:

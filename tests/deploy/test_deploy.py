@@ -127,7 +127,7 @@ CHAPERONS = "multicluster.admiralty.io|podchaperons"
         ("isthmus-agent", "create", "rbac.authorization.k8s.io|clusterroles", False),
         ("isthmus-agent", "escalate", "rbac.authorization.k8s.io|clusterroles", False),
         ("isthmus-agent", "impersonate", "users", False),
-        ("isthmus-agent", "bind", "rbac.authorization.k8s.io|clusterroles", False),  # but two, by name
+        ("isthmus-agent", "bind", "rbac.authorization.k8s.io|clusterroles", False),  # but three, by name
         ("isthmus-agent", "create", "serviceaccounts/token", True),  # isthmus-agent-issuer
         ("isthmus-agent", "create", "rbac.authorization.k8s.io|roles", False),
         ("isthmus-agent", "patch", "services", True),
@@ -168,6 +168,7 @@ async def test_the_agent_lets_sources_in_and_gives_nobody_more_than_that(source:
         ("create", "pods/exec"): True,
         ("get", "pods/log"): True,
         ("patch", "secrets"): True,
+        ("get", "secrets"): False,
         ("list", "services"): True,
         ("update", "services"): True,
         ("deletecollection", "services"): False,

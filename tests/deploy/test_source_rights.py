@@ -21,8 +21,8 @@ OURS = "multicluster.admiralty.io|"
 # verb, group|resource/subresource: what both get where they are let in, and what neither gets anywhere.
 ALLOWED = [
     *((verb, OURS + "podchaperons") for verb in ("get", "list", "watch", "create", "patch", "delete")),
-    *((verb, "secrets") for verb in ("get", "create", "update", "patch", "delete")),
-    *((verb, "configmaps") for verb in ("get", "create", "update", "patch", "delete")),
+    *((verb, "secrets") for verb in ("create", "update", "patch", "delete")),
+    *((verb, "configmaps") for verb in ("create", "update", "patch", "delete")),
     *((verb, "pods") for verb in ("get", "list", "watch")),
     ("get", "pods/log"),
     ("create", "pods/exec"),
@@ -31,8 +31,8 @@ ALLOWED = [
     ("list", "events"),
 ]
 DENIED = [
-    *((verb, "secrets") for verb in ("list", "watch", "deletecollection")),
-    *((verb, "configmaps") for verb in ("list", "watch")),
+    *((verb, "secrets") for verb in ("get", "list", "watch", "deletecollection")),
+    *((verb, "configmaps") for verb in ("get", "list", "watch")),
     *((verb, "pods") for verb in ("create", "patch", "delete", "update")),
     ("create", "pods/binding"),
     ("create", "pods/eviction"),
@@ -59,6 +59,10 @@ DENIED_CLUSTER_WIDE = [
     ("patch", OURS + "clustersummaries"),
     ("create", "apiextensions.k8s.io|customresourcedefinitions"),
 ]
+
+
+# What a ClusterSource may follow in all namespaces at once.
+FOLLOWED = [(verb, OURS + "podchaperons") for verb in ("get", "list", "watch")]
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ async def guest(request: pytest.FixtureRequest, source: Source) -> AsyncIterator
         made = await site.until(name, "Issued", kind="CredentialIssued", is_cluster=is_cluster)
     async with await connect(await site.credential(made)) as api:
         found = Guest(api, site.namespace)
-        await eventually(lambda: found.may("list", OURS + "podchaperons", site.namespace), "rights have arrived")
+        await eventually(lambda: found.may("create", OURS + "podchaperons", site.namespace), "rights have arrived")
         await eventually(lambda: found.may("get", OURS + "clustersummaries"), "the summary's, too")
         yield found
 
@@ -102,6 +106,8 @@ async def test_a_source_may_do_what_it_must_and_no_more(guest: Guest, request: p
     assert await guest.wrong(DENIED_CLUSTER_WIDE, False) == []
     assert await guest.wrong(ALLOWED, is_cluster, "default") == []
     assert await guest.wrong(DENIED, False, "default") == []
+    for closed in ("kube-system", "kube-public", "isthmus"):
+        assert await guest.wrong(ALLOWED + DENIED, False, closed) in ([], FOLLOWED if is_cluster else [])
     assert await guest.wrong([("list", OURS + "clustersummaries"), ("watch", OURS + "clustersummaries")], True) == []
     assert await guest.may("get", "namespaces", name="kube-system")  # whose uid is the cluster's id
     assert not await guest.may("get", "namespaces", name="default")

@@ -160,8 +160,11 @@ def use_target(found: target.Target) -> Any:
 
 def use_source(found: source.Source) -> Any:
     """What is made for it, and what its status says."""
-    made = source_decisions.wanted(found, has_credential=found.account is not None)
-    source_decisions.decide(found, {}, [source.mark_of(goods.MARKED, "ServiceAccount")], has_credential=False)
+    place = source_decisions.Place("isthmus", ("ci",))
+    made = source_decisions.wanted(found, place, has_credential=found.account is not None)
+    marks = [source.mark_of(goods.MARKED, "ServiceAccount")]
+    source_decisions.settled(made, marks)
+    source_decisions.decide(found, made, {}, marks)
     patch = source_status.status_patch(found, source_status.BOUND, source_status.ISSUED, None, STAMP)
     source_status.turned_bad(found, patch)
     return [*made.values(), patch]
@@ -293,6 +296,6 @@ READERS: dict[str, Reader] = {
     "mark_of": Reader(
         lambda manifest: source.mark_of(manifest, "Secret"),
         (goods.MARKED,),
-        lambda mark: source_decisions.decide(SOURCE, {}, [mark], has_credential=False),
+        lambda mark: source_decisions.decide(SOURCE, {}, {}, [mark]),
     ),
 }

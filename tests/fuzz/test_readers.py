@@ -166,7 +166,7 @@ def test_t1_a_pod_as_submitted_that_a_user_writes(manifest: Any) -> None:
 
 
 _TOKEN = "e30.eyJpYXQiOjE3MDAwMDAwMDAsImV4cCI6MTgwMDAwMDAwMH0.c2ln"
-KUBECONFIG = kubeconfig_for(SOURCE, Endpoint("https://arm.example", "PEM"), "arm", _TOKEN, is_renewed=True)
+KUBECONFIG = kubeconfig_for(SOURCE, Endpoint("https://arm.example", "PEM"), "arm", _TOKEN, SOURCE.credential("isthmus"))
 
 
 @hostile_settings

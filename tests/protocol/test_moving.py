@@ -1,11 +1,13 @@
 """The rules M1 and M3-M6: there is always a way on."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from federation import names
 from federation.kinds import POD_CHAPERONS
-from federation.kube.resources import NODES, PODS
+from federation.kube.errors import AlreadyExists
+from federation.kube.resources import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NODES, PODS
 from tests.protocol.federation import FOREVER, Federation, condition, is_gone, is_marked, phase, pod
 
 
@@ -115,7 +117,21 @@ async def _requests(api: Any) -> dict[str, float]:
     return counts
 
 
+async def let_use_nodes(federation: Federation, cluster: str) -> None:
+    """As the owner of a target who trusts the source with its nodes (rule T3)."""
+    admin, metadata = federation.lab.api(cluster), {"name": "may-use-nodes"}
+    rules = [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["use"]}]
+    named = {"apiVersion": CLUSTER_ROLES.api_version, "metadata": metadata}
+    role_ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", **metadata}
+    account = {"kind": "ServiceAccount", "name": f"source-{federation.lab.source}", "namespace": "isthmus"}
+    with suppress(AlreadyExists):
+        await admin.create(CLUSTER_ROLES, named | {"kind": "ClusterRole", "rules": rules})
+        binding = {"kind": "ClusterRoleBinding", "roleRef": role_ref, "subjects": [account]}
+        await admin.create(CLUSTER_ROLE_BINDINGS, named | binding)
+
+
 async def test_M5_two_proxies_with_one_host_port_share_a_virtual_node(federation: Federation) -> None:
+    await let_use_nodes(federation, "windows-lab")
     port = {"ports": [{"containerPort": 8080, "hostPort": 18080}]}
     names_ = [await federation.submit(only="windows-lab", container=port) for _ in range(2)]
     clusters = [await federation.until_running(name, seconds=30) for name in names_]

@@ -97,18 +97,21 @@ async def test_a_guest_of_one_namespace_runs_pods_there_and_sees_no_other(guest:
 
 
 async def test_a_revoked_credential_stops_the_guest_and_a_new_one_lets_it_go_on(guest: Guest) -> None:
-    """The owner deletes the Secret: nothing that was issued is good, what runs goes on, the next one is handed over."""
+    """The owner deletes the anchor: nothing that was issued is good, what runs goes on, the next one is handed over."""
     federation = guest.federation
     name = await federation.submit("trap 'exit 0' TERM; while :; do sleep 0.1; done", only=TARGET)
     running = await federation.until_pod(name, lambda p: p and phase(p) == "Running")
     assert running["spec"]["nodeName"] == guest.node
     old = await guest.issued()
-    secret = names.source_names(federation.namespace, "home")[2]
-    await guest.arm_lab.delete(SECRETS, secret, federation.namespace)
+    await guest.arm_lab.delete(SECRETS, names.source_names(federation.namespace, "home")[2], federation.namespace)
     refused = await guest.until_ready("False")
     assert "401" in condition(refused, "Ready")["message"]
     await federation.until(
-        guest.arm_lab, SECRETS, secret, lambda s: s and s.get("data") and base64.b64decode(s["data"]["config"]) != old
+        guest.arm_lab,
+        SECRETS,
+        names.source_credential_name(federation.namespace, "home"),
+        lambda s: s and s.get("data") and base64.b64decode(s["data"]["config"]) != old,
+        namespace="isthmus",
     )
     await guest.hand_over(await guest.issued())
     await guest.until_ready("True")
