@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import orjson
+from loguru import logger
 
 from federation import names
 from federation.clock import Clock
@@ -292,6 +293,7 @@ class SourceRole:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.start_wait_seconds):
                 await settled()
+        logger.info("all is read that is needed to lead")
         self._has_read.set()
 
     def _is_labelled(self, namespace: str) -> bool:

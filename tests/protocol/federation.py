@@ -85,14 +85,19 @@ class Federation:
     def kill(self, role: str, cluster: str, **settings: str) -> Callable[[], object]:
         """kill -9 a program; call what is returned to start it again as it was, but for these settings."""
         process = self.process(role, cluster)
+        start_again = self.starter(process, process.name, role, **settings)
+        os.kill(process.pid, signal.SIGKILL)
+        return start_again
+
+    def starter(self, process: Process, name: str, role: str, **settings: str) -> Callable[[], Process]:
+        """Return what starts the same program once more under a name, with its settings but for these."""
         proc = Path(f"/proc/{process.pid}")
         command = [part.decode() for part in (proc / "cmdline").read_bytes().split(b"\0") if part]
         pairs = [part.decode().split("=", 1) for part in (proc / "environ").read_bytes().split(b"\0") if b"=" in part]
         env = {key: value for key, value in pairs if key.startswith("ISTHMUS_")}
-        os.kill(process.pid, signal.SIGKILL)
-        table = self.lab.directory.processes(self.lab.record.mark)
         env = {key: value for key, value in (env | settings).items() if value}
-        return lambda: table.start(process.name, command, role=role, cluster=cluster, env=env)
+        table = self.lab.directory.processes(self.lab.record.mark)
+        return lambda: table.start(name, command, role=role, cluster=process.cluster, env=env)
 
     @asynccontextmanager
     async def agent_with(self, **settings: str) -> AsyncIterator[None]:
