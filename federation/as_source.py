@@ -174,7 +174,9 @@ class SourceRole:
         self._statuses: Workqueue[Key] = Workqueue(
             "feedback", feedback.reconcile, workers=workers, everything=self._look_at_all
         )
-        self._renewed: Workqueue[Key] = Workqueue("renewals", renewals.reconcile, everything=self._renew_all)
+        self._renewed: Workqueue[Key] = Workqueue(
+            "renewals", renewals.reconcile, workers=None, everything=self._renew_all
+        )
         self._follows = WhatFollows(
             api=api,
             cluster_name=cluster_name,

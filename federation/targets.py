@@ -82,14 +82,17 @@ class KeptTargets:
             remains=self.endings.remains,
             leave_behind=self._lost.put_on_record,
         )
-        self._links: Workqueue[Key] = Workqueue("targets", self.connections.reconcile)
+        # One key for each target, and no bound: a target that does not answer keeps no other waiting (rule F4).
+        self._links: Workqueue[Key] = Workqueue("targets", self.connections.reconcile, workers=None)
         self._told: Workqueue[Key] = Workqueue(
-            "target status", status.reconcile, everything=lambda: self._add_all(self._told)
+            "target status", status.reconcile, workers=None, everything=lambda: self._add_all(self._told)
         )
         self._ending: Workqueue[Key] = Workqueue(
-            "target ending", self.endings.reconcile, everything=lambda: self._add_all(self._ending)
+            "target ending", self.endings.reconcile, workers=None, everything=lambda: self._add_all(self._ending)
         )
-        self._cleared: Workqueue[Key] = Workqueue("lost targets", self._clear, everything=self._clear_everywhere)
+        self._cleared: Workqueue[Key] = Workqueue(
+            "lost targets", self._clear, workers=None, everything=self._clear_everywhere
+        )
         self._connect_events()
 
     def _connect_events(self) -> None:

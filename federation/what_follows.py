@@ -71,6 +71,9 @@ class WhatFollows:
         self._ingresses = Workqueue(
             "ingresses", ingress.reconcile, workers=workers, everything=lambda: self._add_services(self._ingresses)
         )
+        config.again = lambda key, after: self._configs.add(key, after=after)
+        service.again = lambda key, after: self._services.add(key, after=after)
+        ingress.again = lambda key, after: self._ingresses.add(key, after=after)
         self._configs = Workqueue("configuration", config.reconcile, workers=workers, everything=self._add_all_configs)
         self._subscribe()
 

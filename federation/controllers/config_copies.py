@@ -13,9 +13,10 @@ from loguru import logger
 
 from federation import names
 from federation.controllers.connection import Connection
+from federation.controllers.lane import Errand, errand_key
 from federation.decisions.following import copy_of, placeholder
 from federation.kube.api import Api, Manifest
-from federation.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
+from federation.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 from federation.kube.resources import CONFIG_MAPS, SECRETS, Resource
 from federation.kube.store import Store
 from federation.model.chaperon import Chaperon
@@ -131,7 +132,10 @@ async def _labelled(
 
 
 class ConfigCopies:
-    """Reconciles ConfigMaps and Secrets by (kind, namespace, name)."""
+    """Reconciles ConfigMaps and Secrets by (kind, namespace, name).
+
+    `again` has one looked at again after some seconds; set by the wiring.
+    """
 
     def __init__(
         self,
@@ -144,31 +148,39 @@ class ConfigCopies:
         self._api = api
         self._pods = pods
         self._connections = connections
+        self.again: Callable[[ConfigKey, float], None] = lambda key, seconds: None
         self._own_names = own_names  # of ConfigMaps that every cluster makes for itself
 
     async def reconcile(self, key: ConfigKey) -> float | None:
         """Bring every copy of one original up to date."""
-        kind, namespace, name = key
-        if kind == "ConfigMap" and name in self._own_names:
+        if key[0] == "ConfigMap" and key[2] in self._own_names:
             return None
         connections = {c.target.node_name: c for c in self._connections() if not c.target.is_self and not c.trouble}
         needed = self._needed_by(key, connections)
         if not needed:
             return None
+        for node_name, chaperons in needed.items():
+            self._hand_over(key, chaperons, connections[node_name])
+        return None
+
+    def _hand_over(self, key: ConfigKey, chaperons: list[Chaperon], connection: Connection) -> None:
+        """Have one target's copy brought up to date by its lane (rule F4)."""
+
+        async def run() -> None:
+            await self._bring(key, chaperons, connection)
+
+        what = object()  # never the same: the original may have changed after it was read
+        errand = Errand(what, run, lambda after: self.again(key, after), is_begun=True)
+        connection.lane.put(errand_key(RESOURCES[key[0]], key[1], key[2]), errand)
+
+    async def _bring(self, key: ConfigKey, chaperons: list[Chaperon], connection: Connection) -> None:
+        kind, namespace, name = key
         original = await read_original(self._api, Reference(kind, name), namespace)
         if original is None:
-            return None  # running pods keep what they have, as they do when a ConfigMap is deleted at home
-        trouble: ApiError | None = None
-        for node_name, chaperons in needed.items():
-            try:
-                if await put_copy(original, chaperons, connections[node_name]) is Put.WRITTEN:
-                    target = connections[node_name].target.name
-                    logger.info("copy brought up to date", kind=kind, name=name, namespace=namespace, target=target)
-            except ApiError as error:  # the other targets still get theirs
-                trouble = error
-        if trouble is not None:
-            raise trouble
-        return None
+            return  # running pods keep what they have, as they do when a ConfigMap is deleted at home
+        if await put_copy(original, chaperons, connection) is Put.WRITTEN:
+            target = connection.target.name
+            logger.info("copy brought up to date", kind=kind, name=name, namespace=namespace, target=target)
 
     def _needed_by(self, key: ConfigKey, connections: dict[str, Connection]) -> dict[str, list[Chaperon]]:
         """Return the chaperons of bound proxies that refer to an original, by virtual node.

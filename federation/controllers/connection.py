@@ -7,17 +7,16 @@ unreachable, and what was read meanwhile is forgotten.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from federation.clock import Clock
 from federation.controllers.lane import Lane
 from federation.decisions.trust import INTACT
 from federation.kinds import CLUSTER_SUMMARIES, POD_CHAPERONS
 from federation.kube.api import Api
-from federation.kube.errors import ApiError, Conflict, Forbidden, NotFound, Unreachable
+from federation.kube.errors import ApiError, Conflict, Forbidden, NotFound
 from federation.kube.resources import INGRESSES, NAMESPACES, SERVICES
 from federation.kube.store import NOT_LISTED, Store
 from federation.kube.watch import follow
@@ -25,8 +24,6 @@ from federation.model.chaperon import Chaperon, parse_chaperon
 from federation.model.copied import Copy, parse_copy
 from federation.model.target import Target
 from federation.names import PARENT_CLUSTER_NAME, SUMMARY_NAME, TARGET
-
-T = TypeVar("T")
 
 PULSE_SECONDS = 10.0  # a kubelet renews its Lease as often
 _PULSE_TIMEOUT_SECONDS = 5.0
@@ -105,14 +102,6 @@ class Connection:
         self.target = target
         if is_news:
             self.on_change()
-
-    async def soon(self, call: Awaitable[T]) -> T:
-        """Await a call to the target, but not for longer than its pulse would: it holds up a worker for all targets."""
-        try:
-            async with asyncio.timeout(_PULSE_TIMEOUT_SECONDS):
-                return await call
-        except TimeoutError:
-            raise Unreachable(f"target {self.target.name} gave no answer") from None
 
     async def run(self) -> None:
         """Follow the target until cancelled."""

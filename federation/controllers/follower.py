@@ -6,14 +6,17 @@ that is not our copy is never written; an Event on the original says that it is 
 """
 
 import contextlib
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import assert_never
 
 from loguru import logger
 
 from federation.controllers.connection import Connection
+from federation.controllers.farewells import WAIT_SECONDS, Farewells
 from federation.controllers.follow_rule import Rule, World
+from federation.controllers.lane import Errand, errand_key
 from federation.decisions.copying import Action, CopyView, Forget, Mark, Put, Remove, decide, forgotten
 from federation.events import record
 from federation.kube.api import Manifest
@@ -28,12 +31,18 @@ _IN_THE_WAY_SECONDS = 60.0  # our watch shows copies only: when another object o
 
 @dataclass(slots=True)
 class Follower:
-    """Reconciles one kind's objects by (namespace, name)."""
+    """Reconciles one kind's objects by (namespace, name). `again` has one looked at again; set by the wiring."""
 
     world: World
     rule: Rule
+    again: Callable[[Key, float], None] = lambda key, seconds: None
+    _farewells: Farewells = field(init=False)
     _unwanted_since: dict[Key, datetime] = field(default_factory=dict)
     _told: dict[Key, dict[str, str]] = field(default_factory=dict)  # finalizer -> what the last Event about it said
+
+    def __post_init__(self) -> None:
+        """Begin with nothing to forget."""
+        self._farewells = Farewells(self.world.clock)
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one object, and its copies in all targets, to what they should be."""
@@ -46,9 +55,8 @@ class Follower:
         if original is None:
             self._unwanted_since.pop(key, None)
             self._told.pop(key, None)
-            return await self._perform_all(
-                decide(None, is_followed=False, change={}, views=views), key, None, connections
-            )
+            await self._perform_all(decide(None, is_followed=False, change={}, views=views), key, None, connections)
+            return None
         again = self._lingering(key, original, self._is_wanted(original, views))
         is_followed = self._is_wanted(original, views) or again is not None
         try:
@@ -57,7 +65,8 @@ class Follower:
             await self._explain(original, "", "InvalidAnnotation", str(error))
             return None
         actions = decide(original, is_followed=is_followed, change=change, views=views)
-        return _earliest(again, await self._perform_all(actions, key, original, connections))
+        await self._perform_all(actions, key, original, connections)
+        return again
 
     def _view(self, key: Key, target: Target, connection: Connection | None) -> CopyView:
         if connection is None:
@@ -85,38 +94,81 @@ class Follower:
 
     async def _perform_all(
         self, actions: tuple[Action, ...], key: Key, original: Original | None, connections: dict[str, Connection]
-    ) -> float | None:
-        """Perform every action, also when one fails: a target's refusal must not keep the others waiting."""
-        again: float | None = None
-        trouble: ApiError | None = None
+    ) -> None:
+        """Hand each target's part to its lane (rule F4), and carry out the others."""
+        abroad: dict[str, list[Put | Remove | Forget]] = defaultdict(list)
+        forgetting = [action for action in actions if isinstance(action, Forget)]
+        if not forgetting:
+            self._farewells.forget(key)
         for action in actions:
-            try:
-                again = _earliest(again, await self._perform(action, key, original, connections))
-            except ApiError as error:
-                trouble = error
-                if original is not None and isinstance(action, Put) and not isinstance(error, Conflict):
-                    await self._explain(original, action.finalizer, "NotFollowed", _refused(connections, action, error))
-        if trouble is not None:
-            raise trouble
-        return again
+            if isinstance(action, Put | Remove):
+                abroad[action.finalizer].append(action)
+        for forget in forgetting:
+            assert original is not None
+            awaited = [name for name in forget.finalizers if name in connections]
+            known = [name for name in forget.finalizers if name not in connections]
+            for finalizer in self._farewells.expect(key, original.uid, awaited, known):
+                abroad[finalizer].append(Forget((finalizer,)))
+        for finalizer, connection in connections.items():
+            self._hand_over(key, abroad.get(finalizer, []), original, connection)
+        for action in actions:
+            if isinstance(action, Mark):
+                assert original is not None
+                await self._patch(original, action.patch)
+        if original is not None and forgetting and not await self._forget(key, original):
+            self._look_again_for(key)
+
+    def _look_again_for(self, key: Key) -> None:
+        if self._farewells.has_begun(key):
+            self.again(key, WAIT_SECONDS)
+
+    def _hand_over(
+        self,
+        key: Key,
+        actions: list[Put | Remove | Forget],
+        original: Original | None,
+        connection: Connection,
+    ) -> None:
+        lane, errand = connection.lane, errand_key(self.rule.resource, *key)
+        if not actions:
+            lane.drop(errand)
+            return
+
+        async def run() -> float | None:
+            return _earliest(*[await self._perform(action, key, original, connection) for action in actions])
+
+        what = object()  # never the same: a copy may have changed after it was looked at
+        lane.put(errand, Errand(what, run, lambda after: self.again(key, after), is_begun=True))
 
     async def _perform(
-        self, action: Action, key: Key, original: Original | None, connections: dict[str, Connection]
+        self, action: Put | Remove | Forget, key: Key, original: Original | None, connection: Connection
     ) -> float | None:
+        """Carry out one action in a target, in its lane; returns when to look again, where nothing else would tell."""
         if isinstance(action, Remove):
-            await self._remove(action.copy, original, connections[action.finalizer])
+            await self._remove(action.copy, original, connection)
             return None
         assert original is not None, "all but removing is done to an object that is there"
         match action:
-            case Mark(patch):
-                await self._patch(original, patch)
-            case Put(finalizer):
-                return await self._put(key, original, connections[finalizer])
-            case Forget(finalizers):
-                await self._forget(original, finalizers, connections)
+            case Put():
+                return await self._put_or_explain(key, original, connection)
+            case Forget((finalizer,)):
+                if await self._is_gone(original, connection):
+                    self._farewells.say(key, original.uid, finalizer)
+                    return None if await self._forget(key, original) else WAIT_SECONDS
             case _:
-                assert_never(action)
+                raise AssertionError(f"not one target's: {action}")
         return None
+
+    async def _put_or_explain(self, key: Key, original: Original, connection: Connection) -> float | None:
+        try:
+            return await self._put(key, original, connection)
+        except Conflict:
+            raise
+        except ApiError as error:
+            message = error.message if isinstance(error, StatusError) else str(error)
+            told = f"target {connection.target.name} did not take the copy: {message}"
+            await self._explain(original, connection.target.finalizer, "NotFollowed", told)
+            raise
 
     async def _patch(self, original: Original, patch: Manifest) -> None:
         fence = {"uid": original.uid, "resourceVersion": original.resource_version}
@@ -180,14 +232,12 @@ class Follower:
             )
         logger.info("copy removed", name=copy.name, namespace=copy.namespace, target=connection.target.name)
 
-    async def _forget(
-        self, original: Original, finalizers: tuple[str, ...], connections: dict[str, Connection]
-    ) -> None:
-        confirmed = tuple(
-            [name for name in finalizers if name not in connections or await self._is_gone(original, connections[name])]
-        )
+    async def _forget(self, key: Key, original: Original) -> bool:
+        """Drop the finalizers of the targets that have confirmed, if it is time; returns whether it was."""
+        confirmed = self._farewells.take(key)
         if confirmed:
-            await self._patch(original, forgotten(original, confirmed))
+            await self._patch(original, forgotten(original, tuple(confirmed)))
+        return bool(confirmed)
 
     async def _is_gone(self, original: Original, connection: Connection) -> bool:
         """Whether a target has no copy of ours, live; an object of the name that is not ours stays."""
@@ -223,8 +273,3 @@ def _stays_with_another(target: Target, targets: list[Target], connections: dict
 
 def _earliest(*seconds: float | None) -> float | None:
     return min((found for found in seconds if found is not None), default=None)
-
-
-def _refused(connections: dict[str, Connection], action: Put, error: ApiError) -> str:
-    message = error.message if isinstance(error, StatusError) else str(error)
-    return f"target {connections[action.finalizer].target.name} did not take the copy: {message}"

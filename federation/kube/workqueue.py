@@ -33,14 +33,17 @@ def always() -> bool:
 
 
 class Workqueue(Generic[K]):
-    """Runs `reconcile(key)` for every key added; `name` is for the log, `everything` adds all keys there are."""
+    """Runs `reconcile(key)` for every key added; `name` is for the log, `everything` adds all keys there are.
+
+    `workers`: how many keys at once; None: as many as there are, where one must not wait for another (rule F4).
+    """
 
     def __init__(
         self,
         name: str,
         reconcile: Callable[[K], Awaitable[float | None]],
         *,
-        workers: int = 8,
+        workers: int | None = 8,
         everything: Callable[[], None] | None = None,
     ) -> None:
         self._name = name
@@ -113,7 +116,7 @@ class Workqueue(Generic[K]):
         while True:
             self._pulse.clear()
             wait = self._move_due()
-            while (self._begun or self._ready) and len(self._active) < self._workers and self._may_work():
+            while (self._begun or self._ready) and self._has_free_worker() and self._may_work():
                 key = self._take()
                 self._active.add(key)
                 group.create_task(self._work(key))
@@ -122,6 +125,9 @@ class Workqueue(Generic[K]):
                     await self._pulse.wait()
             except TimeoutError:
                 continue
+
+    def _has_free_worker(self) -> bool:
+        return self._workers is None or len(self._active) < self._workers
 
     def _rest(self) -> None:
         """All workers have ended: keep what they had not done, or nothing where `everything` is added again."""

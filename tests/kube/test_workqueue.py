@@ -10,7 +10,7 @@ from federation.kube.workqueue import Workqueue
 
 @asynccontextmanager
 async def running(
-    reconcile: Callable[[str], Awaitable[float | None]], workers: int = 4
+    reconcile: Callable[[str], Awaitable[float | None]], workers: int | None = 4
 ) -> AsyncIterator[Workqueue[str]]:
     queue = Workqueue("test", reconcile, workers=workers)
     task = asyncio.create_task(queue.run())
@@ -199,3 +199,18 @@ async def test_M9_nothing_is_begun_once_one_may_not() -> None:
     assert seen == ["before"]
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
+
+
+async def test_F4_without_a_bound_no_key_waits_for_another() -> None:
+    begun: set[str] = set()
+    gate = asyncio.Event()
+
+    async def reconcile(key: str) -> None:
+        begun.add(key)
+        await gate.wait()
+
+    async with running(reconcile, workers=None) as queue:
+        for number in range(100):
+            queue.add(str(number))
+        await until(lambda: len(begun) == 100)
+        gate.set()

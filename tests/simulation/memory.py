@@ -37,6 +37,7 @@ class _MemoryStream:
                 yield line
             return
         async for batch in self._answer.lines():
+            await asyncio.sleep(self._transport.answers_after_seconds)
             for line in batch.splitlines():
                 self._transport.check()
                 yield line
@@ -51,6 +52,7 @@ class MemoryTransport:
         self._watches: dict[Watch, None] = {}  # in order, so that a simulation can be repeated
         self.is_cut = False
         self.is_frozen = False  # requests get no answer, watches stay open and silent
+        self.answers_after_seconds = 0.0
 
     def cut(self) -> None:
         """Lose the connection: watches break off, requests fail until `join`."""
@@ -96,6 +98,10 @@ class MemoryTransport:
             await asyncio.sleep(timeout_seconds)
             raise Unreachable("the simulated server gives no answer")
         answer = await self._ask(method, path, headers, body)
+        if self.answers_after_seconds:
+            await asyncio.sleep(min(self.answers_after_seconds, timeout_seconds))
+            if self.answers_after_seconds >= timeout_seconds:
+                raise Unreachable("the simulated server answers too late")
         assert isinstance(answer, wire.Response)
         return Response(answer.status, {"Content-Type": answer.content_type, **answer.headers}, answer.body)
 
