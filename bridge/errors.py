@@ -5,6 +5,7 @@ BridgeError
 |-- ClusterUnavailable      what we know of the home cluster may be old
 |-- GitLabError             GitLab did not do what we asked
     |-- GitLabUnavailable   no answer, 429 or 5xx, also after retries: hold what runs, ask again later
+    |   |-- GitLabUnreadable   an answer of another shape or size than GitLab's; it names what was asked
     |-- GitLabDenied        401 or 403 on the bridge's own token: a person has to act
     |   |-- InsufficientScope   the token is accepted, but has not the scope for this
     |-- GitLabMissing       404: the project, group or runner is not there (or not visible to the token)
@@ -16,6 +17,8 @@ BridgeError
 import re
 
 # GitLab's own prefixes: personal, runner, job and other tokens. A message that quotes an answer must not quote them.
+_READ_MAX = 16_384  # characters looked at for tokens: an answer that is quoted may be long
+_MESSAGE_MAX = 4096  # characters of a message
 _TOKEN = re.compile(r"\bgl[a-z]{1,8}-[\w.-]{6,}")
 
 
@@ -23,7 +26,7 @@ class BridgeError(Exception):
     """Anything the bridge raises on purpose. Tokens in the message are masked."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(masked(message))
+        super().__init__(masked(message[:_READ_MAX])[:_MESSAGE_MAX])
 
 
 class ConfigurationError(BridgeError):
@@ -44,6 +47,10 @@ class GitLabUnavailable(GitLabError):
     def __init__(self, message: str, retry_after_seconds: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class GitLabUnreadable(GitLabUnavailable):
+    """GitLab's answer cannot be used: as good as none."""
 
 
 class GitLabDenied(GitLabError):

@@ -11,6 +11,7 @@ start), else by offset pages; which lists have them differs by version and is le
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -20,6 +21,21 @@ from gitlab.exceptions import GitlabError as LibraryError
 from pydantic import SecretStr
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from bridge.answers import (
+    CREATED,
+    GRAPHQL,
+    JOB,
+    PROJECT,
+    ROW,
+    RUNNER,
+    RUNNING,
+    TOKEN,
+    USER,
+    pending_job,
+    read,
+    read_all,
+)
+from bridge.bounded_http import BoundedAdapter
 from bridge.errors import (
     GitLabDenied,
     GitLabError,
@@ -27,17 +43,23 @@ from bridge.errors import (
     GitLabNotOffered,
     GitLabRefused,
     GitLabUnavailable,
+    GitLabUnreadable,
     InsufficientScope,
     RunnerTokenRejected,
 )
 from bridge.observed import PendingJob
 from bridge.runner_spec import Registered, RunnerSpec
+from federation.model.reading import whole
 
 T = TypeVar("T")
 
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _ATTEMPTS_MAX = 3  # then the whole look is held and tried at the next interval
 _RETRY_SECONDS_MAX = 5.0
+_RETRY_AFTER_SECONDS_MAX = 3600  # longer, and a slip of GitLab's would stop us for good
+_ROWS_MAX = 200_000  # of one list, which a GitLab that answers without end would never let end
+# What python-gitlab raises where an answer is not the JSON that it expects.
+_MALFORMED = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
 _PER_PAGE = 100  # GitLab's most
 _KEYSET = {"pagination": "keyset", "order_by": "id", "sort": "desc"}
 _LIVE = {"archived": "false", "simple": "true"}
@@ -51,6 +73,8 @@ class GitLab:
 
     def __init__(self, url: str, token: SecretStr, *, ca_file: str = "", timeout_seconds: float = 10.0) -> None:
         session = requests.Session()
+        session.mount("https://", BoundedAdapter())
+        session.mount("http://", BoundedAdapter())
         session.trust_env = False  # a .netrc would replace our token
         session.hooks["response"].append(self._note_retry_after)
         self._retry_after_seconds = 0.0
@@ -89,16 +113,17 @@ class GitLab:
             row = await self._call(lambda: self._gitlab.http_get("/user", **_NO_WAIT))
         except InsufficientScope:
             return False
-        return row.get("is_admin") is True
+        return read(row, USER, "who we are").get("is_admin") is True
 
     async def graphql(self, query: str, variables: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the data of a GraphQL query. Raises GitLabRefused if there are `errors`, also beside some data."""
         body = {"query": query, "variables": dict(variables)}
         options = _NO_WAIT | {"extra_headers": self._bearer}
         answer = await self._call(lambda: self._gitlab.http_post(self._graphql, post_data=body, **options))
+        read(answer, GRAPHQL, "a GraphQL query")
         if errors := answer.get("errors"):
             raise GitLabRefused(f"GraphQL: {'; '.join(str(error.get('message')) for error in errors)}")
-        data: Mapping[str, Any] = answer["data"]
+        data: Mapping[str, Any] = answer.get("data") or {}
         return data
 
     async def pending_jobs(self, project: str) -> list[PendingJob]:
@@ -108,17 +133,17 @@ class GitLab:
             {"scope[]": "pending"},
             keyset="project jobs",
         )
-        return [_pending_job(project, row) for row in rows]
+        return [job for row in rows if (job := pending_job(project, row)) is not None]
 
     async def running_jobs(self, runner_id: int) -> dict[int, int]:
         """Return the jobs that a runner runs, over all its managers, each with its project's id."""
         rows = await self._list(f"/runners/{runner_id}/jobs", {"status": "running"})
-        return {int(row["id"]): int(row["project"]["id"]) for row in rows}
+        return {row["id"]: row["project"]["id"] for row in read_all(rows, RUNNING, "the jobs of a runner")}
 
     async def manager_of(self, project_id: int, job_id: int) -> str:
         """Return the system id of the manager that has a job; empty if none has, or GitLab does not say."""
         row = await self._call(lambda: self._gitlab.http_get(f"/projects/{project_id}/jobs/{job_id}", **_NO_WAIT))
-        return str((row.get("runner_manager") or {}).get("system_id") or "")
+        return str((read(row, JOB, "a job").get("runner_manager") or {}).get("system_id") or "")
 
     async def is_busy(self, runner_id: int, system_id: str) -> bool:
         """Whether the manager with this system id runs a job of this runner. GitLab knows it from its first call on."""
@@ -133,19 +158,22 @@ class GitLab:
         kind, _, number = scope.partition(":")
         path = "/runners/all" if kind == "instance" else f"/{kind}s/{number}/runners"
         rows = await self._list(path, {"type": _RUNNER_SCOPES[kind]})
-        return sorted(int(row["id"]) for row in rows if row.get("description") == description)
+        runners = read_all(rows, RUNNER, "the list of runners")
+        return sorted(row["id"] for row in runners if row.get("description") == description)
 
     async def create_runner(self, scope: str, spec: RunnerSpec) -> Registered:
         """Create a runner. Not tried again: look with `find_runners` after a failure."""
         kind, _, number = scope.partition(":")
         body = spec.body() | {"runner_type": _RUNNER_SCOPES[kind]} | ({f"{kind}_id": int(number)} if number else {})
         row = await self._once(lambda: self._gitlab.http_post("/user/runners", post_data=body, **_NO_WAIT))
-        return Registered(int(row["id"]), SecretStr(row["token"]))
+        read(row, CREATED, "the creation of a runner")
+        return Registered(row["id"], SecretStr(row["token"]))
 
     async def runner(self, runner_id: int) -> Mapping[str, Any]:
         """Return what GitLab has on a runner. Raises GitLabMissing."""
-        row: Mapping[str, Any] = await self._call(lambda: self._gitlab.http_get(f"/runners/{runner_id}", **_NO_WAIT))
-        return row
+        row = await self._call(lambda: self._gitlab.http_get(f"/runners/{runner_id}", **_NO_WAIT))
+        found: Mapping[str, Any] = read(row, RUNNER, "a runner")
+        return found
 
     async def update_runner(self, runner_id: int, spec: RunnerSpec) -> None:
         """Make a runner what `spec` says."""
@@ -164,7 +192,7 @@ class GitLab:
         """Give a runner a new token; the old one stops working at once. Raises GitLabMissing."""
         path = f"/runners/{runner_id}/reset_authentication_token"
         row = await self._call(lambda: self._gitlab.http_post(path, **_NO_WAIT))
-        return Registered(runner_id, SecretStr(row["token"]))
+        return Registered(runner_id, SecretStr(read(row, TOKEN, "a new token")["token"]))
 
     async def verify(self, token: SecretStr, system_id: str, info: Mapping[str, Any]) -> int:
         """Show that a runner is alive, as its manager `system_id`, and return the runner's id.
@@ -176,7 +204,7 @@ class GitLab:
             row = await self._call(lambda: self._gitlab.http_post("/runners/verify", post_data=body, **_NO_WAIT))
         except GitLabDenied as error:
             raise RunnerTokenRejected(f"GitLab rejects the runner's token: {error}") from error
-        return int(row["id"])
+        return int(read(row, ROW, "a sign of life")["id"])
 
     async def delete_manager(self, token: SecretStr, system_id: str) -> None:
         """Forget a manager. One that is not there is fine."""
@@ -200,10 +228,14 @@ class GitLab:
         return list({row["id"]: row for row in rows}.values())
 
     async def _all_pages(self, path: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = await self._call(
-            lambda: list(self._gitlab.http_list(path, query_data=dict(query), iterator=True, **_NO_WAIT))
-        )
-        return rows
+        def all_rows() -> list[Any]:
+            rows = self._gitlab.http_list(path, query_data=dict(query), iterator=True, **_NO_WAIT)
+            return list(islice(rows, _ROWS_MAX + 1))
+
+        found = await self._call(all_rows)
+        if len(found) > _ROWS_MAX:
+            raise GitLabUnreadable(f"GitLab's list {path} has more than {_ROWS_MAX} rows")
+        return read_all(found, ROW, f"the list {path}")
 
     async def _call(self, function: Callable[[], T]) -> Any:
         attempts = AsyncRetrying(
@@ -226,6 +258,8 @@ class GitLab:
                 raise GitLabUnavailable(f"no answer from GitLab: {type(error).__name__}") from error
             except LibraryError as error:
                 raise self._translated(error) from error
+            except _MALFORMED as error:
+                raise GitLabUnreadable(f"GitLab's answer cannot be read: {type(error).__name__}") from error
 
     def _translated(self, error: LibraryError) -> GitLabError:
         message = f"{error.response_code}: {error.error_message}"
@@ -246,22 +280,8 @@ class GitLab:
     def _note_retry_after(self, response: requests.Response, *_: object, **__: object) -> None:
         self.requests_sent += 1
         seconds = response.headers.get("Retry-After", "")
-        if seconds.isdigit():
-            self._retry_after_seconds = float(seconds)
+        self._retry_after_seconds = float(min(whole(seconds), _RETRY_AFTER_SECONDS_MAX))
 
 
 def _paths(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    return [str(row["path_with_namespace"]) for row in rows]
-
-
-def _pending_job(project: str, row: Mapping[str, Any]) -> PendingJob:
-    manager = row.get("runner_manager") or {}
-    return PendingJob(
-        id=int(row["id"]),
-        project=project,
-        name=str(row["name"]),
-        tags=frozenset(row.get("tag_list") or ()),
-        url=str(row.get("web_url") or ""),
-        is_assigned=bool(row.get("runner")),
-        taken_by=str(manager.get("system_id") or ""),
-    )
+    return [row["path_with_namespace"] for row in read_all(rows, PROJECT, "the list of projects")]

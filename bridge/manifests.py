@@ -7,6 +7,8 @@ from typing import Any
 from bridge import names
 from bridge.observed import ManagerPod, Phase, RunnerDeployment, RunnerPod
 from federation.kube.api import Manifest
+from federation.model.reading import whole
+from federation.model.times import parse_time
 
 JOB_OF_POD = "batch.kubernetes.io/job-name"  # the Job controller's label
 
@@ -21,8 +23,8 @@ def runner_pod(job: Manifest, pods: Sequence[Manifest]) -> RunnerPod:
         job=metadata["name"],
         uid=metadata["uid"],
         profile=labels.get(names.PROFILE, ""),
-        ci_job=int(labels.get(names.CI_JOB, "0")),
-        attempt=int(labels.get(names.ATTEMPT, "0")),
+        ci_job=whole(labels.get(names.CI_JOB)),
+        attempt=whole(labels.get(names.ATTEMPT)),
         system_id=annotations.get(names.SYSTEM_ID, ""),
         token=labels.get(names.TOKEN, ""),
         phase=phase,
@@ -57,7 +59,7 @@ def manager_pod(pod: Manifest) -> ManagerPod:
         is_assigned=bool(node),
         is_ready=conditions.get("Ready") == "True",
         is_leaving="deletionTimestamp" in metadata,
-        deletion_cost=int(cost) if cost.removeprefix("-").isdecimal() else 0,
+        deletion_cost=-whole(cost[1:]) if cost.startswith("-") else whole(cost),
         node=node,
         detail=_detail(pod) if phase is Phase.STARTING else "",
     )
@@ -79,7 +81,7 @@ def runner_deployment(manifest: Manifest) -> RunnerDeployment:
         template=annotations.get(names.TEMPLATE, ""),
         replicas=replicas,
         is_settled=is_seen and counts == (replicas, replicas),
-        paused_since=_time(paused_since) if paused_since else None,
+        paused_since=parse_time(paused_since),
         keeps_pause=bool(keeps),
     )
 

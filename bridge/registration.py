@@ -26,6 +26,7 @@ from bridge.runner_spec import Registered, RunnerSpec
 from bridge.runners import RunnerOptions
 from federation.kube.api import Manifest
 from federation.kube.errors import ApiError
+from federation.model.reading import whole
 
 
 class Registrar:
@@ -67,9 +68,12 @@ class Registrar:
         manifest = await self._cluster.secret(self._secret_name(profile))
         data = (manifest or {}).get("data") or {}
         number = (manifest or {}).get("metadata", {}).get("annotations", {}).get(names.RUNNER_ID, "")
-        if not data.get("token") or not number.isdigit():
+        try:
+            token = base64.b64decode(data.get("token") or "").decode()
+        except ValueError:  # damaged: as good as none, and written anew
             return None
-        return Registered(int(number), SecretStr(base64.b64decode(data["token"]).decode()))
+        runner = whole(number)
+        return Registered(runner, SecretStr(token)) if token and runner else None
 
     async def _verified(self, profile: Profile, registered: Registered) -> Registered:
         """Return a registration that GitLab accepts. A first rejection may be a hiccup of a proxy: ask twice."""

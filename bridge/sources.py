@@ -9,14 +9,15 @@ administrators it gives an empty list of the instance's jobs instead of an error
 and by seeing any job at all (reading.py), never by an empty queue.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Sequence
+from typing import Protocol
 
-from bridge.errors import GitLabDenied, GitLabError, GitLabMissing
+from bridge.answers import ANY_JOBS, BUSY, PENDING, pending_node, read
+from bridge.errors import GitLabDenied, GitLabError, GitLabMissing, GitLabUnreadable
 from bridge.gitlab_api import GitLab
 from bridge.observed import PendingJob
 
-_BUILD = "/Ci::Build/"  # in the ids of jobs that runners run; trigger jobs have others
+_PAGES_MAX = 2000  # of a query: 200 000 jobs
 # 100 a page is GitLab's most.
 _PENDING = """
 query($after: String) {
@@ -102,52 +103,52 @@ class GraphQL:
 
     name = "graphql"
 
-    def __init__(self, gitlab: GitLab, url: str) -> None:
+    def __init__(self, gitlab: GitLab, url: str, *, pages_max: int = _PAGES_MAX) -> None:
         self._gitlab = gitlab
         self._url = url
+        self._pages_max = pages_max
 
     async def sees_jobs(self) -> bool:
         """Whether the instance shows us any job, of whatever status."""
-        return bool((await self._gitlab.graphql("{ jobs(first: 1) { nodes { id } } }", {}))["jobs"]["nodes"])
+        data = await self._gitlab.graphql("{ jobs(first: 1) { nodes { id } } }", {})
+        return bool(read(data, ANY_JOBS, "the query for any job")["jobs"]["nodes"])
 
     async def busy(self, runner_id: int, system_ids: Collection[str]) -> set[str]:
         """Ask for the runner's running jobs with their managers."""
         found: set[str] = set()
         variables = {"runner": f"gid://gitlab/Ci::Runner/{runner_id}"}
         after: str | None = None
-        while True:
+        for _ in range(self._pages_max):
             data = await self._gitlab.graphql(_BUSY, {**variables, "after": after})
-            if data["runner"] is None:  # deleted by someone: registration notices when it next looks
+            if (
+                read(data, BUSY, "the query for busy managers").get("runner") is None
+            ):  # deleted by someone: registration notices when it next looks
                 return set()
             page = data["runner"]["jobs"]
-            found |= {manager["systemId"] for node in page["nodes"] if (manager := node.get("runnerManager"))}
+            managers = [node.get("runnerManager") or {} for node in page["nodes"]]
+            found |= {manager["systemId"] for manager in managers if manager.get("systemId")}
             if not page["pageInfo"]["hasNextPage"]:
                 return found & set(system_ids)
-            after = page["pageInfo"]["endCursor"]
+            after = page["pageInfo"].get("endCursor")
+        raise self._endless("busy managers")
 
     async def pending(self, projects: Sequence[str], troubles: dict[str, str]) -> list[PendingJob]:
         """Ask for all, and keep those of the projects."""
         watched = set(projects)
         jobs: dict[int, PendingJob] = {}
         after: str | None = None
-        while True:
-            page = (await self._gitlab.graphql(_PENDING, {"after": after}))["jobs"]
-            for job in (self._job(node) for node in page["nodes"] if _BUILD in node["id"]):
-                if job.project in watched:
+        for _ in range(self._pages_max):
+            data = await self._gitlab.graphql(_PENDING, {"after": after})
+            page = read(data, PENDING, "the query for pending jobs")["jobs"]
+            for node in page["nodes"]:
+                job = pending_node(node, self._url)
+                if job is not None and job.project in watched:
                     jobs[job.id] = job
             if not page["pageInfo"]["hasNextPage"]:
                 troubles.update(dict.fromkeys(projects, ""))
                 return list(jobs.values())
-            after = page["pageInfo"]["endCursor"]
+            after = page["pageInfo"].get("endCursor")
+        raise self._endless("pending jobs")
 
-    def _job(self, node: Mapping[str, Any]) -> PendingJob:
-        manager = node.get("runnerManager") or {}
-        return PendingJob(
-            id=int(node["id"].rpartition("/")[2]),
-            project=(node["project"] or {}).get("fullPath", ""),
-            name=str(node["name"]),
-            tags=frozenset(node["tags"] or ()),
-            url=f"{self._url}{node['webPath'] or ''}",
-            is_assigned=bool(node["runner"]),
-            taken_by=str(manager.get("systemId") or ""),
-        )
+    def _endless(self, what: str) -> GitLabUnreadable:
+        return GitLabUnreadable(f"GitLab's answer to the query for {what} has more than {self._pages_max} pages")
