@@ -206,7 +206,7 @@ async def test_a_pod_is_let_go_ahead_once_its_configuration_is_there(world: Worl
 async def test_S7_what_is_not_on_record_live_is_not_allowed(world: World) -> None:
     bound = await world.proxy(node=NODE, on_record="another")
     seen = await world.chaperon(bound.uid)
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match="no longer the one that was decided on"):
         await world.perform(bound, intents.Allow(NODE, seen))
     (chaperon,) = await world.chaperons()
     assert names.IS_ALLOWED not in chaperon["metadata"]["annotations"]

@@ -51,7 +51,7 @@ def simulate(seed: int, rate: float) -> Outcome:
         seed,
         rate,
         trouble,
-        tuple(world.watcher.breaches + [b for cluster in world.clusters.values() for b in cluster.kubelet.breaches]),
+        (*world.watcher.breaches, *judging.breaches(world)),
         dict(+world.mischief.counts),
         sum(process.kills for cluster in world.clusters.values() for process in cluster.processes.values()),
         sum(len(cluster.kubelet.started) for cluster in world.clusters.values()),
@@ -65,6 +65,7 @@ async def _course(seed: int, rate: float, worlds: list[World]) -> None:
             group.create_task(events.kill_at_random(world, 12)),
             group.create_task(events.part_at_random(world, 40, 25)),
             group.create_task(events.compact_at_random(world, 20)),
+            group.create_task(events.meddle_at_random(world, 15)),
         ]
         await asyncio.gather(*(_come_and_go(world, number) for number in range(PODS)))
         for task in wrongs:

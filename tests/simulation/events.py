@@ -1,9 +1,11 @@
 """What is done to a simulated federation: pods come and go, processes die, networks part, history is forgotten."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from federation import names
+from federation.kinds import POD_CHAPERONS
 from federation.kube.errors import ApiError, NotFound
 from federation.kube.resources import PODS
 from tests.simulation.clusters import NAMESPACE
@@ -46,6 +48,20 @@ async def kill_at_random(world: World, every_seconds: float) -> None:
         await asyncio.sleep(world.random.expovariate(1 / every_seconds))
         cluster = world.random.choice(list(world.clusters.values()))
         cluster.kill(world.random.choice(("agent", "extender")))
+
+
+async def meddle_at_random(world: World, every_seconds: float) -> None:
+    """Let the owner of a target delete a delegate or a chaperon now and then, until cancelled."""
+    while True:
+        await asyncio.sleep(world.random.expovariate(1 / every_seconds))
+        there, resource = (
+            world.clusters[world.random.choice(OTHERS)].admin(),
+            world.random.choice((PODS, POD_CHAPERONS)),
+        )
+        if found := (await there.list(resource, NAMESPACE)).items:
+            with suppress(NotFound):
+                await there.delete(resource, world.random.choice(found)["metadata"]["name"], NAMESPACE)
+                world.mischief.counts[f"{resource.plural} deleted by an owner"] += 1
 
 
 async def part_at_random(world: World, every_seconds: float, for_seconds: float) -> None:

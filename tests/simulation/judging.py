@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,6 +22,14 @@ from tests.simulation.federation import OTHERS, ROOM, SOURCE, World
 Manifest = dict[str, Any]
 
 _SETTLE_SECONDS = 300.0  # how long things may take once nothing goes wrong any more
+
+
+def breaches(world: World) -> list[str]:
+    """Say what ran without being allowed, and what ran twice: no pod here is to be started again (rule S7)."""
+    kubelets = [cluster.kubelet for cluster in world.clusters.values()]
+    starts = Counter(uid for kubelet in kubelets for uid in kubelet.proxies)
+    twice = [f"proxy {uid} ran {count} times" for uid, count in starts.items() if count > 1]
+    return [breach for kubelet in kubelets for breach in kubelet.breaches] + twice
 
 
 async def pods(world: World) -> list[Manifest]:
@@ -94,7 +103,11 @@ async def leftovers(world: World) -> str:
 
 
 def _is_placed(pod: Manifest) -> bool:
-    return pod["status"].get("phase") in ("Running", "Succeeded") and "deletionTimestamp" not in pod["metadata"]
+    """Whether it runs, has run, or was ended because its delegate may have run and is gone (rule C1)."""
+    status = pod["status"]
+    is_told = any(c["type"] == "DisruptionTarget" for c in status.get("conditions") or [])
+    is_ended = status.get("phase") == "Failed" and is_told
+    return (status.get("phase") in ("Running", "Succeeded") or is_ended) and "deletionTimestamp" not in pod["metadata"]
 
 
 def _millis(pod: Manifest) -> int:

@@ -24,7 +24,10 @@ _RENEW_SECONDS = 10.0
 
 
 class Kubelet:
-    """One node's. `started` are the uids of pods that ever ran, `breaches` those that ran without being allowed."""
+    """One node's. `started` are the uids of pods that ever ran, `breaches` those that ran without being allowed.
+
+    `proxies` are the uids of the proxies that they ran for: none of them is to come twice, here or elsewhere (rule S7).
+    """
 
     def __init__(self, api: Api, node: str, room: Manifest, clock: Callable[[], datetime], random: Random) -> None:
         self._api, self._node, self._room, self._clock, self._random = api, node, room, clock, random
@@ -32,6 +35,7 @@ class Kubelet:
         self._queue: Workqueue[Key] = Workqueue("kubelet", self._reconcile)
         self._due: dict[str, float] = {}
         self.started: list[str] = []
+        self.proxies: list[str] = []
         self.breaches: list[str] = []
 
     async def run(self) -> None:
@@ -107,6 +111,7 @@ class Kubelet:
             state = {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": self._now()[:19] + "Z"}}
         elif metadata["uid"] not in self.started:
             self.started.append(metadata["uid"])
+            self.proxies.append(metadata["labels"][names.PARENT_UID])
             await self._judge(*where)
         told = {"image": "i", "imageID": "", "ready": step == "start", "restartCount": 0, "state": state}
         containers = [{"name": container["name"], **told} for container in pod["spec"]["containers"]]
