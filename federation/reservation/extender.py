@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from loguru import logger
 
 from federation import names
+from federation.decisions.binding import Step, next_step
 from federation.decisions.mirroring import record_patch
 from federation.kinds import POD_CHAPERONS
 from federation.kube.api import Api
@@ -167,14 +168,15 @@ class Extender:
     async def _go_ahead(self, hold: Hold) -> str:
         """Bind the pod that is on record, or put it there first; a pod that may have run is followed by no other."""
         chaperon = self._chaperons.get(hold.namespace, hold.name)
-        if chaperon is None or chaperon.is_terminating or not chaperon.is_allowed:
+        step = next_step(chaperon, hold.pod_uid)
+        if chaperon is None or step is Step.WITHDRAWN:
             await self._give_up(hold)
             return str(Verdict.CHAPERON_GONE)
-        if chaperon.pod_uid != hold.pod_uid:
-            if chaperon.pod_uid and chaperon.replaceable != chaperon.pod_uid:
-                self.repeats += 1
-                await self._give_up(hold)
-                return f"it is allowed for pod {chaperon.pod_uid}, which may have run"
+        if step is Step.REFUSE:
+            self.repeats += 1
+            await self._give_up(hold)
+            return f"it is allowed for pod {chaperon.pod_uid}, which may have run"
+        if step is Step.RECORD:
             await self._put_on_record(chaperon, {names.POD_UID: hold.pod_uid})
         binding = {
             "apiVersion": "v1",

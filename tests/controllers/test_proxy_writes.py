@@ -3,6 +3,7 @@
 Each test decides on what was so a moment ago, changes it behind our back, and has the write carried out.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from federation.controllers.census import Census
 from federation.controllers.connection import Connection
 from federation.controllers.connections import Connections, Service
 from federation.controllers.experience import Experience
+from federation.controllers.lane import Progress, errand_key
 from federation.controllers.outlook import Outlook
 from federation.controllers.proxies import proxy_store
 from federation.controllers.proxy_writes import ProxyWrites
@@ -48,8 +50,20 @@ class World:
     pods: Store[ProxyPod] = field(default_factory=proxy_store)
 
     async def perform(self, proxy: ProxyPod | None, *actions: intents.Action) -> None:
-        """Have this carried out, decided on the proxy as it was."""
-        await _writes(self).perform(actions, proxy, {NODE: self.connection})
+        """Have this carried out, decided on the proxy as it was; what fails in the target's lane raises Conflict."""
+        lane, key = self.connection.lane, errand_key(PODS, "ci", "job")
+        working = asyncio.create_task(lane.run())
+        await asyncio.sleep(0)
+        try:
+            await _writes(self).perform(("ci", "job"), actions, proxy, {NODE: self.connection})
+            async with asyncio.timeout(10):
+                while lane.progress(key) is Progress.UNDER_WAY:  # noqa: ASYNC110  # a lane tells nobody that it is done
+                    await asyncio.sleep(0.01)
+            if trouble := lane.trouble(key):
+                raise Conflict(409, "Conflict", trouble)
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
 
     async def proxy(self, *, node: str = "", on_record: str = "", **spec: Any) -> ProxyPod:
         """Make a proxy that is gated, or bound to a node."""
