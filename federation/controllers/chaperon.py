@@ -81,6 +81,9 @@ class Chaperons:
             case mirroring.RemovePod(pod, reason):
                 logger.info("the kubelet rejected a delegate", pod=pod.name, namespace=pod.namespace, reason=reason)
                 await self._remove(pod)
+            case mirroring.EndPod(pod):
+                with contextlib.suppress(NotFound):
+                    await self._api.delete(PODS, pod.name, pod.namespace, uid=pod.uid)
             case mirroring.MarkMissing(since):
                 if since is not None and await self._finds_pod(chaperon):
                     return _UNSEEN_AGAIN_SECONDS

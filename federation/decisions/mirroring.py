@@ -56,6 +56,13 @@ class RemovePod:
 
 
 @dataclass(frozen=True, slots=True)
+class EndPod:
+    """Delete the pod of a chaperon that is deleted, as the garbage collector does once the chaperon is gone."""
+
+    pod: TargetPod
+
+
+@dataclass(frozen=True, slots=True)
 class MarkMissing:
     """Set (or, with None, remove) the annotation `pod-missing-since`; set it only where the pod is gone, live."""
 
@@ -77,7 +84,7 @@ class Refuse:
     message: str
 
 
-Action = MakePod | Replaceable | RemovePod | MarkMissing | ShowStatus | Refuse
+Action = MakePod | Replaceable | RemovePod | EndPod | MarkMissing | ShowStatus | Refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +118,8 @@ def decide(chaperon: Chaperon, pod: TargetPod | None, last: TargetPod | None, no
         actions.append(MarkMissing(None))
     if (chaperon.status_text or _says_something(pod.status)) and (shown := _showing(chaperon, pod)):
         actions.append(shown)
+    if chaperon.is_held_up and not pod.is_terminating:  # whoever holds it up does not hold up its end (rule S3)
+        actions.append(EndPod(pod))
     return Plan(tuple(actions))
 
 

@@ -41,6 +41,7 @@ class Chaperon:
     is_marked_reserved: bool
     is_allowed: bool
     is_terminating: bool
+    is_held_up: bool  # terminating, kept by a finalizer that is not the garbage collector's, which so leaves its pod
     waits_to_be_allowed: bool
     asked_after_ungate: bool
     pod_missing_since: datetime | None
@@ -78,6 +79,7 @@ class Chaperon:
         return f"{self.parent_namespace}/{self.parent_name}"
 
 
+_FOREGROUND = "foregroundDeletion"  # with it the garbage collector ends the pod first
 _REMADE_MAX = 1_000_000  # no pod is made again so often: back-off is a minute by then
 
 
@@ -122,6 +124,7 @@ def parse_chaperon(manifest: Manifest) -> Chaperon:
         is_marked_reserved=names.IS_RESERVED in annotations,
         is_allowed=names.IS_ALLOWED in annotations,
         is_terminating=bool(metadata.get("deletionTimestamp")),
+        is_held_up="deletionTimestamp" in metadata and _FOREGROUND not in (metadata.get("finalizers") or []),
         waits_to_be_allowed=names.WAITS_TO_BE_ALLOWED in annotations,
         asked_after_ungate=names.ASKED_AFTER_UNGATE in annotations,
         pod_missing_since=parse_time(annotations.get(names.POD_MISSING_SINCE)),

@@ -7,6 +7,7 @@ import pytest
 
 from federation import names
 from federation.decisions.mirroring import (
+    EndPod,
     MakePod,
     MarkMissing,
     RemovePod,
@@ -51,6 +52,7 @@ def chaperon(
     }
     if "deleting" in annotations:
         metadata["deletionTimestamp"] = "2026-11-23T12:00:00Z"
+        metadata["finalizers"] = [annotations["deleting"] or "foregroundDeletion"]
     spec = {"restartPolicy": restart, "schedulerName": scheduler}
     return parse_whole_chaperon({"metadata": metadata, "spec": spec, "status": status or {}})
 
@@ -157,6 +159,15 @@ def test_S3_a_chaperon_being_deleted_makes_nothing_and_shows_the_end() -> None:
     assert decide(chaperon(PENDING, deleting=""), None, None, NOW).actions == ()
     shown = decide(chaperon(RUNNING, deleting=""), pod({"phase": "Succeeded"}, terminating=True), None, NOW).actions
     assert isinstance(shown[0], ShowStatus)
+
+
+def test_S3_a_chaperon_that_somebody_keeps_from_going_ends_its_pod() -> None:
+    """A source's finalizer would let its pod run on after the owner deleted the chaperon."""
+    running, ending = pod(RUNNING), pod(RUNNING, terminating=True)
+    held_up = chaperon(RUNNING, deleting="thiefs.example/never")
+    assert decide(held_up, running, None, NOW).actions == (EndPod(running),)
+    assert EndPod(running) not in decide(held_up, ending, None, NOW).actions
+    assert decide(chaperon(RUNNING, deleting="foregroundDeletion"), running, None, NOW).actions == ()
 
 
 def test_C1_the_last_words_of_a_pod_are_shown_although_it_is_gone() -> None:
