@@ -55,7 +55,7 @@ class Renewals:
         if token is None:
             return _RETRY_SECONDS
         await self._keep(secret, with_token(kubeconfig, target.context, token), target)
-        return 1.0  # to see when it is time for the next
+        return _RETRY_SECONDS  # not at once: whose tokens are over as soon as they are issued has us write for ever
 
     async def _fetch(self, connection: Connection, held: Renewable) -> str | None:
         """Return the token that the target's agent has issued meanwhile, if it has and we can read it."""

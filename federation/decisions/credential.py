@@ -9,6 +9,7 @@ of it.
 import base64
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -34,6 +35,8 @@ _RENEWAL = Fields(
     {"extension": Fields({"namespace": _WORD, "secret": _WORD, "key": _WORD}, ("namespace", "secret"))},
     ("name", "extension"),
 )
+# Of what a JWT consists: it becomes part of a header, where a line end would begin another.
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
 _TOKEN_MAX = 64 * 1024  # a token of kube-apiserver has 1-2 KB
 _SECONDS_MAX = 32_503_680_000  # the year 3000
 _CLAIMS = Fields({"iat": Whole(0, _SECONDS_MAX), "exp": Whole(0, _SECONDS_MAX)}, ("iat", "exp"))
@@ -186,7 +189,7 @@ def with_token(kubeconfig: Manifest, context: str, token: str) -> Manifest:
 def token_term(token: str) -> Term | None:
     """Return when a JWT was issued and when it expires, as it says itself; None where it does not say so."""
     parts = token.split(".") if len(token) <= _TOKEN_MAX else []
-    if len(parts) != 3:  # header, claims, signature
+    if len(parts) != 3 or not all(map(_BASE64URL.fullmatch, parts)):  # header, claims, signature
         return None
     try:
         claims = json_text(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)), "a token")

@@ -178,6 +178,8 @@ def claims(text: str) -> str:
         "a." + "a" * 1_000_000 + ".c",
         "a.é.c",
         "a.b.c.d",
+        jwt().replace("e30", "e30\r\nX-Forged: yes\r\n"),
+        jwt() + "\n",
     ],
 )
 def test_a_token_of_a_strangers_making_ends_nothing(token: str) -> None:
