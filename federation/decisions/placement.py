@@ -102,7 +102,9 @@ def _unbound(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Ch
     allowed = [node for node, chaperon in own.items() if chaperon is not None and chaperon.is_allowed]
     reserved = [node for node, chaperon in own.items() if chaperon is not None and chaperon.is_reserved]
     if allowed:  # a source restored from backup: sticky (rule S5)
-        return _sticky(proxy, own, min(allowed))
+        may = [t.node_name for t in targets if t.node_name in allowed and (t.is_going or not t.obstacle)]
+        # Where the pod rules all of them out, a target's word for it binds the pod neither there nor elsewhere.
+        return _sticky(proxy, own, min(may)) if may else _waiting(proxy, targets, own, now)
     if not proxy.needs_reservation or (proxy.gates and not proxy.is_gated_by_us_alone):
         return Plan(tuple(withdrawals(targets, own)))
     if proxy.gates and reserved:
@@ -180,6 +182,10 @@ def _seeking(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Ch
     actions += withdrawals(tuple(useless), own)
     look_again = min(filter(None, (_look_again(proxy, now), next_ones.look_again_seconds)))
     return Plan((*actions, *_explaining(proxy, targets, own, now)), look_again)
+
+
+def _waiting(proxy: ProxyPod, targets: tuple[TargetView, ...], own: dict[str, Chaperon | None], now: datetime) -> Plan:
+    return Plan(tuple(_explaining(proxy, targets, own, now)), _look_again(proxy, now))
 
 
 def _sticky(proxy: ProxyPod, own: dict[str, Chaperon | None], node_name: str) -> Plan:

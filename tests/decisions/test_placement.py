@@ -225,6 +225,17 @@ def test_S5_an_allowed_chaperon_of_an_unbound_proxy_is_sticky() -> None:
     assert decide(recorded, targets, NOW).actions == (Bind("b"),)
 
 
+def test_S5_a_target_that_the_pod_rules_out_cannot_say_that_it_was_allowed_there() -> None:
+    """Whoever owns a target can write an allowed chaperon of any pod whose UID they know."""
+    targets = (target("a", chaperon(reserved=True)), target("b", chaperon(allowed=True), obstacle="no label x=y"))
+    assert decide(proxy(finalizers=BOTH), targets, NOW).actions == ()
+    (said,) = decide(proxy(finalizers=BOTH), targets, NOW + timedelta(minutes=2)).actions
+    assert isinstance(said, Explain)
+    assert "b: no label x=y" in said.message
+    ungated = proxy(gated=False, ungated_at=LATE, finalizers=BOTH, recorded=("b",))
+    assert not any(isinstance(action, Bind) for action in decide(ungated, targets, NOW).actions)
+
+
 def test_why_a_proxy_waits_is_said_target_by_target() -> None:
     targets = (
         target("a", chaperon(refusal="0/3 nodes are available: 3 Insufficient memory.")),
