@@ -96,7 +96,9 @@ def _cut(status: Manifest) -> Manifest:
 
 
 def _short(value: object, length: int) -> str:
-    return value[:length] if isinstance(value, str) else ""
+    """Return a text that is one line wherever it is shown: a log of text must not have lines of a stranger's making."""
+    text = value[:length] if isinstance(value, str) else ""
+    return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)
 
 
 def wrong_in(manifest: object) -> str:

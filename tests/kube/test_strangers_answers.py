@@ -129,6 +129,7 @@ async def test_t7_cookies_are_not_kept() -> None:
 ERRORS: list[tuple[bytes, str]] = [
     (b"<html>secret of an internal page</html>", "an answer that is no Status (39 bytes)"),
     (b'{"message":"secret of an internal page"}', "an answer that is no Status (40 bytes)"),
+    (b'{"kind":"Status","message":"no\\r\\nforged\\u001b[31m\\u202e"}', "no  forged [31m "),
     (b'{"kind":"Status","message":["secret"],"reason":{"secret":1}}', "no message"),
     (b"x" * 200_000, "an answer that is no Status (0 bytes)"),
     (b'{"kind":"Status"}' + b" " * 200_000, "an answer that is no Status (0 bytes)"),
