@@ -22,6 +22,8 @@ from federation.controllers.unused import Unused
 from federation.controllers.virtual_node import VirtualNodes
 from federation.controllers.waking import Waking
 from federation.decisions.ending import Stage
+from federation.decisions.node_policy import node_policy
+from federation.decisions.travelling import matcher
 from federation.kinds import CLUSTER_TARGETS, TARGETS
 from federation.kube.api import Api, connect
 from federation.kube.resources import NAMESPACES, NODES, PODS
@@ -130,6 +132,7 @@ class SourceRole:
             stage=self._stage,
             clock=clock,
             kubelet_version=outside.kubelet_version,
+            policy=node_policy(settings.node_labels, settings.node_capacity_max),
         )
         self._waking = Waking(self._place, self._go_on, self._feed_back)
         self._kept = KeptTargets(
@@ -163,7 +166,9 @@ class SourceRole:
             own_config_names=settings.own_configs,
         )
         connections = self._kept.connections.current
-        feedback = Feedback(api=api, pods=self._pods, connections=connections, clock=clock)
+        feedback = Feedback(
+            api=api, pods=self._pods, connections=connections, clock=clock, endpoint_cidrs=settings.endpoint_cidrs
+        )
         renewals = Renewals(api=api, connections=connections, clock=clock)
         workers = settings.workers
         self._places: Workqueue[Key] = Workqueue(
@@ -186,6 +191,7 @@ class SourceRole:
             trouble=self._kept.outlook.trouble,
             connections=connections,
             is_labelled=self._is_labelled,
+            is_let_out=matcher(settings.followed_annotations.split(",")),
             workers=settings.workers,
             own_config_names=settings.own_configs,
             go_on=self._go_on,

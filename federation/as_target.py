@@ -8,6 +8,7 @@ from federation.controllers.chaperon import Chaperons
 from federation.controllers.issuer import Issuer
 from federation.controllers.sources import RESOURCES, Sources, SourcesStores
 from federation.controllers.summary import NOT_FEDERATED, OCCUPANTS, Summaries
+from federation.decisions.travelling import matcher
 from federation.kinds import CLUSTER_SOURCES, CLUSTER_SUMMARIES, POD_CHAPERONS, SOURCES
 from federation.kube.api import Api
 from federation.kube.resources import NAMESPACES, NODES, PODS
@@ -50,7 +51,13 @@ class KeptChaperons:
         self._api = api
         self._chaperons: Store[Chaperon] = Store(parse_whole_chaperon)
         self._pods: Store[TargetPod] = Store(parse_target_pod)
-        mirror = Chaperons(api=api, chaperons=self._chaperons, pods=self._pods, clock=clock)
+        mirror = Chaperons(
+            api=api,
+            chaperons=self._chaperons,
+            pods=self._pods,
+            clock=clock,
+            is_allowed=matcher(settings.allowed_annotations.split(",")),
+        )
         self._queue: Workqueue[Key] = Workqueue(
             "chaperons", mirror.reconcile, workers=settings.workers, everything=self._look_at_all
         )

@@ -56,6 +56,8 @@ REMADE = OURS + "remade"  # "<count> <RFC 3339>": how often the candidate was ma
 POD_UID = OURS + "pod-uid"  # the pod that its reservation, and so being allowed, is for; beside is-reserved
 REPLACEABLE = OURS + "replaceable"  # uid of a pod that surely never ran, or may run again: another may take its place
 
+MOVED = OURS + "moved"  # "<key under our prefix>=<own key> ...": annotations that travel by another key (rule T5)
+
 # In a target: what a Source stands for. The roles' names are part of the contract with Admiralty.
 SOURCE_ROLE = "admiralty-source"
 CLUSTER_SOURCE_ROLE = "isthmus-cluster-source"  # what a ClusterSource may follow in all namespaces at once

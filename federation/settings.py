@@ -1,6 +1,8 @@
 """What an operator may set, by environment variables with a prefix (or a settings object in tests)."""
 
 from dataclasses import replace
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal, Self
 
@@ -130,6 +132,34 @@ class AgentSettings(BaseSettings):
         le=1000000,
         description="Objects of one kind that a target may show us as ours; one with more is in trouble, as it would "
         "fill the agent's memory (about 2 KB each; rule T1). More than the pods that you have there at once.",
+    )
+    endpoint_cidrs: Mapping[str, tuple[IPv4Network | IPv6Network, ...]] = Field(
+        default={},
+        description='Networks of the pods and nodes of targets, as JSON: {"NAMESPACE/TARGET": ["10.0.0.0/8"]}, by '
+        "CLUSTERTARGET for a ClusterTarget, or by * for all others. Addresses that a target tells are shown on proxies "
+        "only within them; without, home's Services get no endpoints there (rule T4).",
+    )
+    node_labels: str = Field(
+        default="kubernetes.io/arch,kubernetes.io/os",
+        description="Labels, separated by commas, that the target of a namespace may set on its virtual node; * at the "
+        "end for all that begin so. Targets are made by users with `edit`; those of ClusterTargets may set all but "
+        "what Kubernetes keeps for its own nodes.",
+    )
+    node_capacity_max: Mapping[str, int] = Field(
+        default={"cpu": 10_000, "memory": 100 * 2**40, "*": 10**15},
+        description="Most that the virtual node of a namespace's target may show, as JSON: CPUs, bytes, pieces, by "
+        "resource, or by * for all others.",
+    )
+    allowed_annotations: str = Field(
+        default="bridge.isthmus.dev/*,batch.kubernetes.io/job-completion-index",
+        description="As a target: annotations, separated by commas, that pods of sources carry here by their own keys; "
+        "* at the end for all that begin so. All others travel under multicluster.admiralty.io/, where this cluster's "
+        "controllers do not look (rule T5).",
+    )
+    followed_annotations: str = Field(
+        default="",
+        description="As a source: annotations, written alike, that copies of Services and Ingresses carry in targets, "
+        "besides the contract's own: io.cilium/global-service and multicluster.admiralty.io/global.",
     )
     log_json: bool = Field(default=False, description="One JSON object a line, for a pod's log.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")

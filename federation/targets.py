@@ -81,6 +81,7 @@ class KeptTargets:
             problems=self.connections.problems,
             remains=self.endings.remains,
             leave_behind=self._lost.put_on_record,
+            endpoint_cidrs=settings.endpoint_cidrs,
         )
         # One key for each target, and no bound: a target that does not answer keeps no other waiting (rule F4).
         self._links: Workqueue[Key] = Workqueue("targets", self.connections.reconcile, workers=None)

@@ -47,6 +47,7 @@ class WhatFollows:
     trouble: Callable[[Target], str]
     connections: Callable[[], list[Connection]]
     is_labelled: Callable[[str], bool]
+    is_let_out: Callable[[str], bool]
     workers: int
     own_config_names: frozenset[str] = frozenset()
     go_on: Callable[[Key], None] = lambda key: None  # place a proxy that waited for its configuration (rule T6)
@@ -59,8 +60,8 @@ class WhatFollows:
 
     def __post_init__(self) -> None:
         """Build the reconcilers and their queues."""
-        service = Follower(self._world(self.services), ServiceRule(self.pods, self.is_labelled))
-        ingress = Follower(self._world(self.ingresses), IngressRule(self.services))
+        service = Follower(self._world(self.services), ServiceRule(self.pods, self.is_labelled, self.is_let_out))
+        ingress = Follower(self._world(self.ingresses), IngressRule(self.services, self.is_let_out))
         config = ConfigCopies(
             api=self.api, pods=self.pods, connections=self.connections, own_names=self.own_config_names
         )

@@ -5,6 +5,7 @@ forgets it says of more pods that they may have run, never of fewer.
 """
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 from typing import assert_never
 
@@ -32,10 +33,19 @@ _UNSEEN_AGAIN_SECONDS = 5.0  # a pod is there that our watch does not show (yet;
 
 
 class Chaperons:
-    """Reconciles PodChaperons by (namespace, name)."""
+    """Reconciles PodChaperons by (namespace, name). `is_allowed`: which annotations of sources are let in (rule T5)."""
 
-    def __init__(self, *, api: Api, chaperons: Store[Chaperon], pods: Store[TargetPod], clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        api: Api,
+        chaperons: Store[Chaperon],
+        pods: Store[TargetPod],
+        clock: Clock,
+        is_allowed: Callable[[str], bool],
+    ) -> None:
         self._api = api
+        self._is_allowed = is_allowed
         self._chaperons = chaperons
         self._pods = pods
         self._clock = clock
@@ -114,7 +124,7 @@ class Chaperons:
         manifest = manifest or await self._api.get(POD_CHAPERONS, chaperon.name, chaperon.namespace)
         self._last.pop((chaperon.namespace, chaperon.name), None)  # from here on it speaks of a pod before the last
         try:
-            self._pods.learn(await self._api.create(PODS, pod_of(manifest)))
+            self._pods.learn(await self._api.create(PODS, pod_of(manifest, self._is_allowed)))
         except AlreadyExists:  # an old pod of ours not yet gone, or another's: the watch of pods tells
             if not chaperon.is_candidate and not await self._finds_pod(chaperon):
                 await self._was_not_made(chaperon)

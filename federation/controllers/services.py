@@ -19,9 +19,12 @@ class ServiceRule:
     # A Deployment of strategy Recreate has no pod for a moment; undone at once, its copies would lose their addresses.
     linger_seconds = 10.0
 
-    def __init__(self, pods: Store[ProxyPod], is_labelled: Callable[[str], bool]) -> None:
+    def __init__(
+        self, pods: Store[ProxyPod], is_labelled: Callable[[str], bool], is_let_out: Callable[[str], bool]
+    ) -> None:
         self._pods = pods
         self._is_labelled = is_labelled
+        self._is_let_out = is_let_out
 
     def is_wanted(self, original: Original) -> bool:
         """Whether some proxy pod is one of its own."""
@@ -38,7 +41,7 @@ class ServiceRule:
 
     def copy_of(self, original: Original, cluster_name: str, existing: Copy | None) -> Manifest | None:
         """Return the copy to write, or None."""
-        return services.copy_of(original, cluster_name, existing)
+        return services.copy_of(original, cluster_name, existing, self._is_let_out)
 
     def must_be_made_anew(self, original: Original, existing: Copy) -> bool:
         """Whether a copy has to be deleted first."""
@@ -51,8 +54,9 @@ class IngressRule:
     resource = INGRESSES
     linger_seconds = 0.0  # its Services linger already
 
-    def __init__(self, followed: Store[Original]) -> None:
+    def __init__(self, followed: Store[Original], is_let_out: Callable[[str], bool]) -> None:
         self._services = followed
+        self._is_let_out = is_let_out
 
     def is_wanted(self, original: Original) -> bool:
         """Whether a backend is a followed Service."""
@@ -65,7 +69,7 @@ class IngressRule:
 
     def copy_of(self, original: Original, cluster_name: str, existing: Copy | None) -> Manifest | None:
         """Return the copy to write, or None."""
-        return ingresses.copy_of(original, cluster_name, existing)
+        return ingresses.copy_of(original, cluster_name, existing, self._is_let_out)
 
     def must_be_made_anew(self, original: Original, existing: Copy) -> bool:
         """Nothing of an Ingress is immutable."""

@@ -4,11 +4,12 @@ The cluster's id is put on record with the first answer, before anything is aske
 person has accepted the loss of the old cluster; what that may still hold is then put on record first.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from federation.clock import Clock
 from federation.controllers.outlook import Outlook
+from federation.decisions.addresses import Network, networks_for
 from federation.decisions.target_status import TargetFacts, replaces_cluster, status_patch
 from federation.events import record
 from federation.kinds import target_kind
@@ -40,6 +41,7 @@ class TargetStatus:
         problems: Mapping[Key, str],
         remains: Callable[[Target], str],
         leave_behind: Callable[[Target], Awaitable[None]],
+        endpoint_cidrs: Mapping[str, Sequence[Network]],
     ) -> None:
         self._api = api
         self._targets = targets
@@ -48,6 +50,7 @@ class TargetStatus:
         self._clock = clock
         self._remains = remains
         self._leave_behind = leave_behind
+        self._endpoint_cidrs = endpoint_cidrs
         self._count_at: dict[Key, datetime] = {}
 
     async def reconcile(self, key: Key) -> float | None:
@@ -78,7 +81,7 @@ class TargetStatus:
     def _facts(self, target: Target) -> TargetFacts | None:
         remains = self._remains(target) if target.is_going else ""
         if problem := self._problems.get(target.key):
-            return TargetFacts(problem, "", "", "", remains=remains)
+            return TargetFacts(problem, "", "", "", remains=remains, networks=self._networks(target))
         connection = self._outlook.connection(target)
         if connection is None or not connection.has_answered.is_set():
             return None
@@ -90,7 +93,11 @@ class TargetStatus:
             self._outlook.doubt(target),
             remains,
             connection.is_kind_missing,
+            self._networks(target),
         )
+
+    def _networks(self, target: Target) -> tuple[Network, ...] | None:
+        return networks_for(target, self._endpoint_cidrs)
 
     async def _say(self, target: Target, patch: Manifest) -> None:
         """Record an Event where the target has become unusable for another reason than before."""

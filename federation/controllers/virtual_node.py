@@ -19,6 +19,7 @@ from federation.decisions import virtual_node as decide
 from federation.decisions.admission import untied_spec
 from federation.decisions.capacity import committed
 from federation.decisions.ending import Stage
+from federation.decisions.node_policy import NodePolicy
 from federation.decisions.spread import spread_labels
 from federation.kinds import CLUSTER_SUMMARIES
 from federation.kube.api import Api, Manifest
@@ -67,12 +68,14 @@ class VirtualNodes:
         stage: Callable[[str], Stage],
         clock: Clock,
         kubelet_version: str,
+        policy: NodePolicy,
     ) -> None:
         self._api = api
         self._pods = pods
         self._stage = stage
         self._clock = clock
         self._kubelet_version = kubelet_version
+        self._policy = policy
         self._nodes: Store[VirtualNode] = Store(parse_virtual_node)
         self._served: dict[str, _Served] = {}
         self.queue: Workqueue[str] = Workqueue("virtual nodes", self.reconcile, everything=self._look_at_all)
@@ -156,7 +159,7 @@ class VirtualNodes:
         return VirtualNodeView(
             target=connection.target,
             health=Health(pulse.is_reachable, pulse.since, pulse.message),
-            summary=served.summaries.get("", SUMMARY_NAME),
+            summary=self._policy.believed(connection.target, served.summaries.get("", SUMMARY_NAME)),
             committed=self._committed(connection),
             kubelet=served.kubelet,
             kubelet_version=self._kubelet_version,

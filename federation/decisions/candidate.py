@@ -6,6 +6,7 @@ from typing import Any
 
 from federation import names
 from federation.decisions.admission import restore
+from federation.decisions.travelling import let_in, moved_keys, read_as_moved, travelling
 
 Manifest = dict[str, Any]
 
@@ -62,13 +63,14 @@ def chaperon_for(
             "namespace": metadata["namespace"],
             "labels": names.delegate_labels(labels, is_kept_label)
             | {names.PARENT_UID: metadata["uid"], names.PARENT_CLUSTER_NAME: cluster_name, names.TARGET: target},
-            "annotations": carried | marks,
+            "annotations": travelling(carried) | marks,
         },
-        "spec": _pod_spec(pod["spec"], annotations),
+        "spec": _pod_spec(pod["spec"], annotations, moved_keys(carried)),
     }
 
 
-def _pod_spec(spec: Manifest, annotations: dict[str, str]) -> Manifest:
+def _pod_spec(spec: Manifest, annotations: dict[str, str], moved: dict[str, str]) -> Manifest:
+    read_as_moved(spec, moved)
     for key in _TARGET_COMPUTES:
         spec.pop(key, None)
     if names.USE_CONSTRAINTS_FROM_SPEC in annotations:
@@ -96,9 +98,13 @@ def _drop_token_volume(spec: Manifest) -> None:
         spec.pop("volumes", None)
 
 
-def pod_of(chaperon: Manifest) -> Manifest:
-    """Return the candidate pod of a chaperon: same name, labels and annotations, owned by it."""
+def pod_of(chaperon: Manifest, is_allowed: Callable[[str], bool]) -> Manifest:
+    """Return the candidate pod of a chaperon: same name, labels and annotations, owned by it.
+
+    `is_allowed` says which foreign annotations this cluster's owner lets in by their own keys (rule T5).
+    """
     metadata = chaperon["metadata"]
+    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k not in _RECORDS}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -106,7 +112,7 @@ def pod_of(chaperon: Manifest) -> Manifest:
             "name": metadata["name"],
             "namespace": metadata["namespace"],
             "labels": dict(metadata.get("labels") or {}),
-            "annotations": {k: v for k, v in (metadata.get("annotations") or {}).items() if k not in _RECORDS},
+            "annotations": let_in(annotations, is_allowed),
             "ownerReferences": [
                 {
                     "apiVersion": names.API_VERSION,

@@ -8,7 +8,7 @@ Every action is safe to repeat and safe to lose: the next look sees what became 
 alone (`Mark`), so that no copy is made that a crash could make us forget, and none of one that is half rewritten.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,19 +122,24 @@ def forgotten(original: Original, finalizers: tuple[str, ...]) -> Manifest:
     return {"metadata": metadata}
 
 
-def copied_metadata(original: Original, cluster_name: str, existing: Copy | None) -> Manifest:
+def copied_metadata(
+    original: Original, cluster_name: str, existing: Copy | None, is_let_out: Callable[[str], bool]
+) -> Manifest:
     """Return what a copy's metadata should be.
+
+    Annotations are orders to a target's load balancers, DNS and ingress controllers: besides the contract's own those
+    travel that `is_let_out` (rule T5). Labels that Kubernetes' own controllers of Services obey stay behind.
 
     Labels and annotations that are new or changed follow; those that are on the copy already stay, because the target's
     own controllers (of load balancers, say) write there too.
     """
-    annotations = {key: value for key, value in original.annotations.items() if _is_copied(key)}
+    annotations = {key: value for key, value in original.annotations.items() if _is_copied(key, is_let_out)}
     ours = {
         names.IS_DELEGATE: "",
         names.PARENT_NAMESPACE: original.namespace,
         names.PARENT_NAME: original.name,
     }
-    labels = {key: value for key, value in original.labels.items() if not key.startswith(names.PREFIX)}
+    labels = {key: value for key, value in original.labels.items() if not key.startswith(_LABELS_THAT_STAY)}
     parent = {names.PARENT_UID: original.uid, names.PARENT_CLUSTER_NAME: cluster_name}
     known: Mapping[str, Any] = existing.manifest["metadata"] if existing else {}
     return {
@@ -146,11 +151,16 @@ def copied_metadata(original: Original, cluster_name: str, existing: Copy | None
     }
 
 
-_OF_THE_CONTRACT = (names.GLOBAL, names.ORIGINAL_SELECTOR)
+_OF_THE_CONTRACT = (names.GLOBAL, names.ORIGINAL_SELECTOR, names.CILIUM_GLOBAL)
+_LABELS_THAT_STAY = (names.PREFIX, names.OURS, "service.kubernetes.io/", "endpointslice.kubernetes.io/")
 
 
-def _is_copied(key: str) -> bool:
-    """Whether an annotation follows: of ours only those that other programs read, and not kubectl's own record."""
-    if key.startswith(names.PREFIX):
+def _is_copied(key: str, is_let_out: Callable[[str], bool]) -> bool:
+    if key.startswith((names.PREFIX, names.OURS)):
         return key in _OF_THE_CONTRACT
-    return key != "kubectl.kubernetes.io/last-applied-configuration"
+    return key in _OF_THE_CONTRACT or is_let_out(key)
+
+
+def nothing(_: str) -> bool:
+    """Whether an annotation travels where no setting says so: none but the contract's own."""
+    return False

@@ -3,11 +3,11 @@
 TLS Secrets do not follow: a key that lets a target pass for a host is given away by hand, or not at all.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from federation import names
-from federation.decisions.copying import copied_metadata
+from federation.decisions.copying import copied_metadata, nothing
 from federation.model.copied import Copy, Original
 
 Manifest = dict[str, Any]
@@ -41,9 +41,11 @@ def unmarking(ingress: Original) -> Manifest:
     return {"metadata": {"annotations": {names.GLOBAL: None}}}
 
 
-def copy_of(ingress: Original, cluster_name: str, existing: Copy | None) -> Manifest | None:
+def copy_of(
+    ingress: Original, cluster_name: str, existing: Copy | None, is_let_out: Callable[[str], bool] = nothing
+) -> Manifest | None:
     """Return the copy as it should be in a target, or None where it is so already."""
-    metadata = copied_metadata(ingress, cluster_name, existing)
+    metadata = copied_metadata(ingress, cluster_name, existing, is_let_out)
     spec = dict(ingress.manifest["spec"])
     if existing is None:
         return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec}

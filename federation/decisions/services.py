@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from federation import names
-from federation.decisions.copying import copied_metadata
+from federation.decisions.copying import copied_metadata, nothing
 from federation.decisions.patches import merge_patch
 from federation.model.copied import Copy, Original
 
@@ -106,13 +106,15 @@ def _patch(service: Original, annotations: Mapping[str, str], selector: Selector
     return patch
 
 
-def copy_of(service: Original, cluster_name: str, existing: Copy | None) -> Manifest | None:
+def copy_of(
+    service: Original, cluster_name: str, existing: Copy | None, is_let_out: Callable[[str], bool] = nothing
+) -> Manifest | None:
     """Return the copy as it should be in a target, or None where it is so already.
 
     What the target allocated (addresses, node ports) and defaulted is kept; everything else is the original's.
     """
     spec = _own_spec(service.manifest["spec"])
-    metadata = copied_metadata(service, cluster_name, existing)
+    metadata = copied_metadata(service, cluster_name, existing, is_let_out)
     if existing is None:
         return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
     known = existing.manifest["spec"]

@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
+from federation.decisions.addresses import Network
 from federation.decisions.patches import merge_patch
 from federation.decisions.trust import INTACT, LOSS_ACCEPTED, Doubt, is_accepted
 from federation.model.target import Target
 
 Manifest = dict[str, Any]
+
+ENDPOINTS = "EndpointsAllowed"
+_NETWORKS_TOLD = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +20,7 @@ class TargetFacts:
 
     `problem` is why it has no connection, `trouble` why the connection is of no use, `doubt` why what it says is not
     believed (rule S4), `remains` what is still there of a Target that is being deleted. `is_kind_missing`: the target
-    answers, but knows no PodChaperons.
+    answers, but knows no PodChaperons. `networks` are those in which addresses of it are believed, None for all (T4).
     """
 
     problem: str
@@ -26,6 +30,7 @@ class TargetFacts:
     doubt: Doubt | None = None
     remains: str = ""
     is_kind_missing: bool = False
+    networks: tuple[Network, ...] | None = None
 
 
 def replaces_cluster(target: Target, facts: TargetFacts) -> bool:
@@ -38,6 +43,7 @@ def status_patch(target: Target, facts: TargetFacts, now: str) -> Manifest:
     reason, message = _reason(target, facts)
     is_ready = reason == "Connected"
     conditions = [_condition(target, "Ready", is_ready, reason, message, now), _intact(target, facts, now)]
+    conditions.append(_endpoints(target, facts, now))
     wanted = dict(target.status) | {"virtualNodeName": target.node_name, "conditions": conditions}
     if target.generation:
         wanted["observedGeneration"] = target.generation
@@ -55,6 +61,21 @@ def _intact(target: Target, facts: TargetFacts, now: str) -> Manifest:
     if is_accepted(target):
         return _condition(target, INTACT, False, LOSS_ACCEPTED, facts.doubt.message, now)
     return _condition(target, INTACT, False, facts.doubt.reason, facts.doubt.message, now)
+
+
+def _endpoints(target: Target, facts: TargetFacts, now: str) -> Manifest:
+    """Say whether Services at home get endpoints in this target, and where not, what to set (rule T4)."""
+    if facts.networks is None:
+        return _condition(target, ENDPOINTS, True, "Self", "it is this cluster", now)
+    if facts.networks:
+        listed = ", ".join(str(network) for network in facts.networks[:_NETWORKS_TOLD])
+        return _condition(target, ENDPOINTS, True, "CIDRs", f"addresses in {listed} are believed", now)
+    key = f"{target.namespace}/{target.name}" if target.namespace else target.name
+    message = (
+        "Services at home get no endpoints in this target, because addresses that it tells are not believed: to allow "
+        f'those of some networks, set ISTHMUS_AGENT_ENDPOINT_CIDRS, as in {{"{key}": ["10.0.0.0/8"]}}'
+    )
+    return _condition(target, ENDPOINTS, False, "NoCIDRs", message, now)
 
 
 def _condition(target: Target, kind: str, is_true: bool, reason: str, message: str, now: str) -> Manifest:

@@ -19,7 +19,7 @@ from federation.model.times import parse_time
 
 Manifest = dict[str, Any]
 
-_TERMINAL = ("Succeeded", "Failed")
+TERMINAL_PHASES = ("Succeeded", "Failed")
 _RESERVATIONS_MAX = 1000  # targets of one pod; far more than there are
 _NAME = re.compile(r"[A-Za-z0-9][-.A-Za-z0-9]{0,252}", re.ASCII)  # of a virtual node, or a uid
 _GRACE_SECONDS_MAX = 366 * 86400  # more would only serve to reach back before all times
@@ -99,7 +99,7 @@ class ProxyPod:
     @property
     def is_finished(self) -> bool:
         """Whether its phase is terminal."""
-        return self.phase in _TERMINAL
+        return self.phase in TERMINAL_PHASES
 
     @property
     def is_gated_by_us_alone(self) -> bool:

@@ -159,6 +159,8 @@ async def _start_agent(lab: Construction, cluster: Cluster, *, is_source: bool) 
             "ISTHMUS_AGENT_WEBHOOK_URL": url,
             "ISTHMUS_AGENT_GATEWAY_ADDRESS": "127.0.0.1",
             "ISTHMUS_AGENT_DIALABLE": "127.0.0.0/8",  # every cluster of a lab is at this machine
+            # The lab's own pods have 127.0.0.1, which is never believed of another cluster; tests play such pods.
+            "ISTHMUS_AGENT_ENDPOINT_CIDRS": json.dumps({"*": ["10.64.0.0/16"]}),
         }
         ports.release()
         process = lab.start("agent", isthmus("agent"), cluster=cluster.name, env=env)

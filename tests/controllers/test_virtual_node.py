@@ -14,6 +14,7 @@ from federation.controllers.connection import Connection
 from federation.controllers.proxies import proxy_store
 from federation.controllers.virtual_node import VirtualNodes
 from federation.decisions.ending import Stage
+from federation.decisions.node_policy import node_policy
 from federation.decisions.virtual_node import GRACE
 from federation.kinds import CLUSTER_SUMMARIES, POD_CHAPERONS
 from federation.kube.api import Api, Manifest, connect
@@ -96,6 +97,7 @@ async def world(source: Source) -> AsyncIterator[World]:
             stage=lambda name: state.stage if name == NODE else Stage.GONE,
             clock=state.clock,
             kubelet_version="v1.37.2",
+            policy=node_policy("kubernetes.io/arch,kubernetes.io/os", {}),
         )
         connection = Connection(TARGET, api, "home", wall_clock)
         async with asyncio.TaskGroup() as group:

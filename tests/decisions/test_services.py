@@ -134,8 +134,13 @@ def test_a_copy_has_nothing_that_only_the_source_has() -> None:
         type="LoadBalancer", externalIPs=["192.0.2.1"], loadBalancerIP="192.0.2.2", healthCheckNodePort=30001
     )
     original.manifest["spec"]["ports"][0]["nodePort"] = 30000
-    original.manifest["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "a": "b"}
-    copy = copy_of(original, "home", None)
+    original.manifest["metadata"]["annotations"] = {
+        "kubectl.kubernetes.io/last-applied-configuration": "{}",
+        "a": "b",
+        "dns/host": "x",
+    }
+    original.manifest["metadata"]["annotations"] |= {names.CILIUM_GLOBAL: "true", names.SPREAD: "x"}
+    copy = copy_of(original, "home", None, lambda key: key == "a")
     assert copy is not None
     assert copy["spec"] == {
         "type": "LoadBalancer",
@@ -145,6 +150,7 @@ def test_a_copy_has_nothing_that_only_the_source_has() -> None:
     assert copy["metadata"]["labels"] == {"l": "1", names.PARENT_UID: "u", names.PARENT_CLUSTER_NAME: "home"}
     assert copy["metadata"]["annotations"] == {
         "a": "b",
+        names.CILIUM_GLOBAL: "true",
         names.IS_DELEGATE: "",
         names.PARENT_NAMESPACE: "ns",
         names.PARENT_NAME: "s",

@@ -53,7 +53,7 @@ def test_S4_the_first_id_is_recorded_and_another_only_where_the_loss_is_accepted
     wrong = TargetFacts("", "unreachable since 12:00", "another cluster", "new", doubt(target(), "new", 0, 0))
     patch = status_patch(target(), wrong, NOW)
     assert "clusterID" not in patch
-    ready, intact = patch["conditions"]
+    ready, intact, _ = patch["conditions"]
     assert (ready["status"], ready["reason"]) == ("False", "ClusterChanged")
     assert (intact["status"], intact["reason"], intact["lastTransitionTime"]) == ("False", "ClusterChanged", NOW)
     accepted = target(intact="False", accepted=NOW)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from federation.decisions.node_policy import node_policy
 from federation.decisions.virtual_node import (
     GRACE,
     TAINT,
@@ -192,3 +193,35 @@ def test_a_target_that_is_silent_for_long_makes_its_node_not_ready_and_back() ->
 def test_a_node_of_a_target_that_never_answered_is_not_ready_at_once() -> None:
     status = merged({}, status_patch({}, view(health=Health(False, NOW, "no route"), summary=None), NOW))
     assert next(c for c in status["conditions"] if c["type"] == "Ready")["status"] == "False"
+
+
+POLICY = node_policy("kubernetes.io/arch, kubernetes.io/os,team/*", {"cpu": 100, "memory": 2**40, "*": 1000})
+CLAIMED = Summary(
+    capacity={"cpu": 10**9, "memory": 10**15, "pods": 10**6, "nvidia.com/gpu": 8},
+    allocatable={"cpu": 10**9},
+    labels={
+        "kubernetes.io/arch": "arm64",
+        "team/colour": "blue",
+        "topology.kubernetes.io/zone": "z1",
+        "node-restriction.kubernetes.io/secure": "true",
+        "node-role.kubernetes.io/control-plane": "",
+        "kubernetes.io/hostname": "a-real-node",
+        "spread.isthmus.dev/0123456789abcdef": "x",
+    },
+)
+
+
+def test_T1_a_namespaces_target_says_of_its_node_what_the_settings_list() -> None:
+    believed = POLICY.believed(TARGET, CLAIMED)
+    assert believed is not None
+    assert believed.labels == {"kubernetes.io/arch": "arm64", "team/colour": "blue"}
+    assert believed.capacity == {"cpu": 100_000, "memory": 2**40, "pods": 1000, "nvidia.com/gpu": 8}
+    assert believed.allocatable == {"cpu": 100_000}
+
+
+def test_T1_no_target_takes_a_label_that_kubernetes_keeps_for_its_own_nodes() -> None:
+    believed = POLICY.believed(CLUSTER_TARGET, CLAIMED)
+    assert believed is not None
+    assert believed.labels.keys() == {"kubernetes.io/arch", "team/colour", "topology.kubernetes.io/zone"}
+    assert believed.capacity == CLAIMED.capacity
+    assert POLICY.believed(TARGET, None) is None
