@@ -29,6 +29,7 @@ from federation.decisions import (
 from federation.decisions import source as source_decisions
 from federation.decisions.admission import admit, restore, untied_spec
 from federation.decisions.asking import Odds, shape, wanted_asking
+from federation.decisions.believed import believed_status
 from federation.decisions.intents import TargetView
 from federation.model import audit_parsing, chaperon, copied, left_behind, pod, scheduling, source, summary, target
 from federation.model import virtual_node as nodes
@@ -78,14 +79,15 @@ def use_chaperon(found: chaperon.Chaperon) -> Any:
         assert proxy is not None
         views = (_view("admiralty-ci-arm", found), _view("other", None))
         placement.decide(proxy, views, NOW)
-        sent.append(feedback.status_patch(proxy.status, found.status, proxy.container_names))
+        told = believed_status(found.status, proxy.container_names, ())
+        sent.append(feedback.status_patch(proxy.status, told, proxy.container_names))
     placement.decide(None, (_view("admiralty-ci-arm", found),), NOW)
     for one in (*PODS, None):
         for last in (None, PODS[0]):
             plan = mirroring.decide(found, one, last, NOW)
             sent += [action.patch for action in plan.actions if isinstance(action, mirroring.ShowStatus)]
     if found.manifest is not None:
-        sent.append(candidate.pod_of(found.manifest))
+        sent.append(candidate.pod_of(found.manifest, lambda key: "x" in key))
     return sent
 
 
