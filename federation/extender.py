@@ -15,7 +15,7 @@ from federation.model.chaperon import Chaperon, parse_chaperon
 from federation.model.pod import TargetPod, parse_target_pod
 from federation.names import PARENT_UID
 from federation.reservation.extender import Deadlines, Extender
-from federation.reservation.server import application
+from federation.reservation.server import application, read_password
 from federation.reservation.stale import StaleMarks
 from federation.settings import ExtenderSettings
 
@@ -46,9 +46,11 @@ async def start_extender(group: asyncio.TaskGroup, api: Api, settings: ExtenderS
 
 async def serve_extender(api: Api, settings: ExtenderSettings) -> None:
     """Run the extender and its HTTP server until cancelled."""
+    password = read_password(settings.secret_file) if settings.secret_file is not None else None
     async with asyncio.TaskGroup() as group:
         extender = await start_extender(group, api, settings)
-        runner = web.AppRunner(application(extender), handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
+        app = application(extender, password)
+        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
             site = web.TCPSite(runner, settings.bind, settings.port, reuse_address=True)

@@ -212,6 +212,15 @@ class ExtenderSettings(BaseSettings):
     context: str = Field(default="", description="Context of that kubeconfig; empty: its current-context.")
     bind: str = Field(default="127.0.0.1", description="Address it listens on; the scheduler runs beside it.")
     port: int = Field(default=8888, ge=0, le=65535, description="Port it listens on; 0: any free one.")
+    secret_file: Path | None = Field(
+        default=None,
+        description="File with the password by which it knows the scheduler: 16 to 128 of A-Z a-z 0-9 _ and -, as in "
+        "urlPrefix: http://scheduler:PASSWORD@127.0.0.1:8888.",
+    )
+    allow_anybody: bool = Field(
+        default=False,
+        description="On: no password is asked for; whoever reaches the port can bind candidates and end holds.",
+    )
     hold_seconds: float = Field(
         default=60.0, gt=0, le=3000, description="How long a node is held where nobody else waits for room (rule M4)."
     )
@@ -220,3 +229,12 @@ class ExtenderSettings(BaseSettings):
     )
     log_json: bool = Field(default=False, description="One JSON object a line, for a pod's log.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
+
+    @model_validator(mode="after")
+    def _know_the_scheduler(self) -> Self:
+        if self.secret_file is None and not self.allow_anybody:
+            raise ValueError(
+                "ISTHMUS_EXTENDER_SECRET_FILE must name a file with the scheduler's password, "
+                "or ISTHMUS_EXTENDER_ALLOW_ANYBODY be true"
+            )
+        return self

@@ -1,8 +1,16 @@
 """The extender's HTTP surface: POST /bind for kube-scheduler, GET /metrics and /healthz for people.
 
-Plain HTTP on localhost: the scheduler runs beside it. `handler_cancellation` is what makes a scheduler's death
-noticed: without it aiohttp lets a handler run on when its client is gone.
+Plain HTTP on localhost: the scheduler runs beside it, and says who it is by a password in its urlPrefix, which Go sends
+as Basic credentials and leaves out of its messages. Others on that host are told nothing but 401. What the scheduler
+sent wrong is answered with 200 and an Error: of any other answer it would quote the URL, with the password.
+`handler_cancellation` is what makes a scheduler's death noticed: without it aiohttp lets a handler run on when its
+client is gone.
 """
+
+import base64
+import hmac
+import re
+from pathlib import Path
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,14 +29,31 @@ class _BindingArgs(BaseModel):
     node: str = Field(alias="Node", min_length=1)
 
 
-def application(extender: Extender) -> web.Application:
-    """Return the web application; run it with `handler_cancellation=True`."""
+USER = "scheduler"
+_PASSWORD = re.compile(r"[A-Za-z0-9_-]{16,128}")
+
+
+def read_password(path: Path) -> str:
+    """Return the password in a file; raises ValueError where it holds none that a URL can carry."""
+    text = path.read_text().strip()
+    if not _PASSWORD.fullmatch(text):
+        raise ValueError(f"ISTHMUS_EXTENDER_SECRET_FILE {path}: needs one word of 16 to 128 of A-Z a-z 0-9 _ and -")
+    return text
+
+
+def application(extender: Extender, password: str | None) -> web.Application:
+    """Return the web application; run it with `handler_cancellation=True`. No password: anybody may bind."""
+    expected = b"Basic " + base64.b64encode(f"{USER}:{password}".encode())
 
     async def bind(request: web.Request) -> web.Response:
+        shown = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if password is not None and not hmac.compare_digest(shown, expected):
+            return web.json_response({"Error": "the urlPrefix lacks the extender's password"}, status=401)
         try:
             args = _BindingArgs.model_validate_json(await request.read())
         except ValidationError as error:
-            return web.json_response({"Error": f"not an ExtenderBindingArgs: {error}"}, status=400)
+            fields = ", ".join(str(problem["loc"][0]) if problem["loc"] else "it" for problem in error.errors())
+            return web.json_response({"Error": f"not an ExtenderBindingArgs: {fields} cannot be read"})
         answer = await extender.bind(BindRequest(args.pod_name, args.pod_namespace, args.pod_uid, args.node))
         return web.json_response({"Error": answer} if answer else {})
 

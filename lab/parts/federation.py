@@ -8,6 +8,7 @@ same programs; here they are processes with client certificates, and the webhook
 import asyncio
 import base64
 import json
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -186,8 +187,13 @@ async def _until_registered(cluster: Cluster, process: Process) -> None:
 async def _start_candidate_scheduler(lab: Construction, cluster: Cluster) -> None:
     """Start the extender, then the scheduler that calls it."""
 
+    password = secrets.token_urlsafe(24)
+    password_file = cluster.directory / "extender-password"
+    write_private(password_file, password.encode())
+
     async def attempt(ports: Ports, chosen: list[int]) -> str:
         env = {
+            "ISTHMUS_EXTENDER_SECRET_FILE": str(password_file),
             "ISTHMUS_EXTENDER_KUBECONFIG": str(cluster.kubeconfig(EXTENDER_USER)),
             "ISTHMUS_EXTENDER_PORT": str(chosen[0]),
         }
@@ -195,7 +201,7 @@ async def _start_candidate_scheduler(lab: Construction, cluster: Cluster) -> Non
         ports.release()
         process = lab.start("extender", isthmus("extender"), cluster=cluster.name, env=env)
         await until_serving(process, lambda: _answers(f"{url}/healthz"), seconds=READY_SECONDS)
-        return url
+        return f"http://scheduler:{password}@127.0.0.1:{chosen[0]}"
 
     extender = {
         "urlPrefix": await with_ports(1, attempt),
@@ -206,7 +212,8 @@ async def _start_candidate_scheduler(lab: Construction, cluster: Cluster) -> Non
     }
     kubeconfig = cluster.kubeconfig(CANDIDATE_SCHEDULER_USER)
     config = cluster.directory / "candidate-scheduler.json"
-    config.write_text(json.dumps(scheduler_configuration(kubeconfig, CANDIDATE_SCHEDULER, [extender]), indent=2))
+    text = json.dumps(scheduler_configuration(kubeconfig, CANDIDATE_SCHEDULER, [extender]), indent=2)
+    write_private(config, text.encode())
     command = [*lab.engine.scheduler, f"--config={config}", "--secure-port=0"]
     lab.start("candidate-scheduler", command, cluster=cluster.name)
 

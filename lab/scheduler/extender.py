@@ -5,6 +5,7 @@ call has the extender's httpTimeout as a whole. The connection is closed when a 
 extender that holds a bind notices by that.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -92,9 +93,14 @@ class Extender:
                     raise ExtenderError(f"failed {verb} with extender at URL {url}, code {response.status}")
                 answer = orjson.loads(await response.read())
         except TimeoutError as error:
-            raise ExtenderError(f'Post "{url}": context deadline exceeded') from error
+            raise ExtenderError(f'Post "{_without_password(url)}": context deadline exceeded') from error
         except (aiohttp.ClientError, orjson.JSONDecodeError) as error:
-            raise ExtenderError(f'Post "{url}": {error}') from error
+            raise ExtenderError(f'Post "{_without_password(url)}": {error}') from error
         if isinstance(answer, dict) and answer.get("Error"):
             raise ExtenderError(str(answer["Error"]))
         return answer
+
+
+def _without_password(url: str) -> str:
+    """Go's net/http says `***` instead of a password in its errors."""
+    return re.sub(r"//([^/@:]*):[^/@]*@", r"//\1:***@", url)

@@ -149,7 +149,9 @@ class World:
                     )
 
         async def run_extender() -> None:
-            await processes.extender(Api(self.transport(cluster, "extender")), cluster.held, ExtenderSettings())
+            await processes.extender(
+                Api(self.transport(cluster, "extender")), cluster.held, ExtenderSettings(allow_anybody=True)
+            )
 
         async def run_scheduler(profile: str, extenders: list[HeldInMemory]) -> None:
             await processes.scheduler(cluster.admin(), profile, virtual_clock, extenders)
