@@ -1,7 +1,7 @@
 """What an operator may set, by environment variables with a prefix (or a settings object in tests)."""
 
-from dataclasses import replace
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal, Self

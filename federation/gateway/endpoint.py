@@ -26,6 +26,22 @@ from federation.kube.errors import ApiError
 _BUFFER_BYTES = 256 * 1024
 
 
+class _AtMost:
+    """Counts who is inside; refuses more than `most`."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._inside = 0
+
+    def __enter__(self) -> None:
+        if self._inside >= self._most:
+            raise Refusal(429, "TooManyRequests", "too many connections to this virtual node")
+        self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._inside -= 1
+
+
 class Endpoint:
     """Serves one virtual node; see `serve`."""
 
@@ -36,15 +52,16 @@ class Endpoint:
         self._authenticator = authenticator
         self._authorizer = authorizer
         self._limits = limits
-        self._open = 0
+        self._strangers: dict[asyncio.Task[None], None] = {}  # have sent no request yet; the oldest first
+        self._asking = _AtMost(limits.strangers_max)  # have sent one, and are being looked up
+        self._callers = _AtMost(limits.connections_max)  # may
         self._streams = 0
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection to its end."""
-        self._open += 1
         exchange = Exchange(reader, writer, self._limits)
         try:
-            if await exchange.read_head():
+            if await self._is_asked(exchange):
                 await self._serve(exchange)
         except Refusal as refusal:
             with suppress(OSError, ssl.SSLError):
@@ -54,19 +71,36 @@ class Endpoint:
         except Exception as error:  # noqa: BLE001  # one connection's defect must not end the others
             logger.opt(exception=error).error("gateway failed on a defect of ours", node=self._node.name)
         finally:
-            self._open -= 1
             writer.close()
             with suppress(OSError, ssl.SSLError, TimeoutError):
                 async with asyncio.timeout(self._limits.goodbye_seconds_max):
                     await writer.wait_closed()
 
+    async def _is_asked(self, exchange: Exchange) -> bool:
+        """Wait for a request. Who only connects is a stranger, and makes room for the next one where there are many.
+
+        So strangers never keep a caller out, who sends a request as soon as the connection stands.
+        """
+        task = asyncio.current_task()
+        assert task is not None, "asyncio's servers handle each connection in a task"
+        self._strangers[task] = None
+        if len(self._strangers) > self._limits.strangers_max:
+            next(iter(self._strangers)).cancel()
+        try:
+            return await exchange.read_head()
+        finally:
+            del self._strangers[task]
+
     async def _serve(self, exchange: Exchange) -> None:
-        if self._open > self._limits.connections_max:
-            raise Refusal(429, "TooManyRequests", "too many connections to this virtual node")
-        certificate = exchange.writer.get_extra_info("peercert")
-        caller = await self._authenticator.authenticate(certificate, exchange.header("authorization"))
-        request = parse(exchange.method, exchange.target)
-        await self._authorizer.require(caller, self._node.name, request)
+        with self._asking:
+            certificate = exchange.writer.get_extra_info("peercert")
+            caller = await self._authenticator.authenticate(certificate, exchange.header("authorization"))
+            request = parse(exchange.method, exchange.target)
+            await self._authorizer.require(caller, self._node.name, request)
+        with self._callers:
+            await self._answer(exchange, request)
+
+    async def _answer(self, exchange: Exchange, request: NodeRequest | PodStream) -> None:
         match request:
             case NodeRequest("healthz"):
                 await exchange.answer(200, b"ok", "text/plain; charset=utf-8")

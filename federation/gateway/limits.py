@@ -11,7 +11,8 @@ class GatewayLimits:
     the agent's file descriptors (two per stream).
     """
 
-    connections_max: int = 1000  # open connections, counted before anybody is authenticated
+    connections_max: int = 1000  # of callers who may; refused beyond it
+    strangers_max: int = 1000  # connections without a whole request: of more, the oldest is closed
     streams_max: int = 400  # log, exec, attach and port-forward streams together
     head_bytes_max: int = 256 * 1024  # an exec command travels in the URL; kube-apiserver takes 1 MiB
     head_seconds_max: float = 10.0  # from the accepted connection to a whole request head

@@ -28,7 +28,9 @@ from tests.gateway.upstream import Upstream, serving
 from tests.source_plane import Source, source
 
 NODE = "admiralty-far"
-LIMITS = GatewayLimits(head_seconds_max=2.0, idle_seconds_max=20.0, streams_max=3, head_bytes_max=16 * 1024)
+LIMITS = GatewayLimits(
+    head_seconds_max=2.0, idle_seconds_max=20.0, streams_max=3, head_bytes_max=16 * 1024, strangers_max=8
+)
 
 Kubectl = Callable[..., Awaitable[tuple[int, str, str]]]
 

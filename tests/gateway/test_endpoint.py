@@ -214,6 +214,16 @@ async def test_heads_have_a_size_and_a_time_and_no_body(gateway: Gateway) -> Non
     assert answer.startswith(b"HTTP/1.1 408")
 
 
+async def test_idle_strangers_keep_no_caller_out(gateway: Gateway) -> None:
+    idle = [await dial(gateway, None) for _ in range(2 * LIMITS.strangers_max)]
+    code, _ = await ask(gateway, "/healthz", pair=gateway.api_server)
+    assert code == 200
+    oldest, _ = idle[0]
+    assert await asyncio.wait_for(oldest.read(), LIMITS.head_seconds_max / 2) == b"", "the oldest made room"
+    for _, writer in idle:
+        writer.close()
+
+
 async def test_streams_are_counted(gateway: Gateway, upstream: Upstream) -> None:
     upstream.log_lines = 100_000
     pair = gateway.api_server
