@@ -22,6 +22,7 @@ from federation.submitted import POD, BadAnnotation, parse_asking, parse_constra
 Manifest = dict[str, Any]
 
 _WORD = Text(256)
+_NAME_MAX, _GROUPS_MAX = 512, 64  # of a user, and of those that the user is in
 _REQUEST = Fields({"uid": _WORD, "operation": _WORD, "namespace": _WORD, "object": Fields()}, ("uid",))
 REVIEW = Fields({"apiVersion": _WORD, "kind": _WORD, "request": _REQUEST}, ("request",))
 _ANNOTATIONS_MAX = 256 * 1024  # apimachinery: keys and values of all annotations of one object
@@ -50,10 +51,24 @@ def review(request: Manifest, finalizers_for: Callable[[str], Sequence[str]]) ->
         proxy = proxy_of(pod, list(finalizers_for(namespace)))
     except (BadAnnotation, Unreadable) as error:
         return response | {"allowed": False, "status": {"code": 400, "reason": "BadRequest", "message": str(error)}}
+    proxy["metadata"]["annotations"][names.SUBMITTED_BY] = _submitter(request.get("userInfo"))
     patch = json_patch(pod, proxy)
     if patch:
         response |= {"patchType": "JSONPatch", "patch": base64.b64encode(orjson.dumps(patch)).decode()}
     return response
+
+
+def _submitter(user: object) -> str:
+    """Return who creates the pod, as the API server says (rule T8), in bounded size."""
+    found = user if isinstance(user, dict) else {}
+    groups = found.get("groups")
+    return orjson.dumps(
+        {
+            "user": str(found.get("username") or "")[:_NAME_MAX],
+            "uid": str(found.get("uid") or "")[:_NAME_MAX],
+            "groups": [str(group)[:_NAME_MAX] for group in (groups if isinstance(groups, list) else [])[:_GROUPS_MAX]],
+        }
+    ).decode()
 
 
 def _is_elected(pod: Manifest) -> bool:

@@ -10,6 +10,7 @@ from loguru import logger
 from federation import names
 from federation.controllers.connection import Connection
 from federation.controllers.experience import Experience
+from federation.controllers.submitters import Submitters
 from federation.decisions.candidate import chaperon_for
 from federation.kinds import POD_CHAPERONS
 from federation.kube.api import Api
@@ -27,6 +28,7 @@ class TargetWrites:
         self._api = api
         self._cluster_name = cluster_name
         self._experience = experience
+        self._submitters = Submitters(api)
 
     async def ask(self, proxy: ProxyPod, connection: Connection) -> bool:
         """Create the chaperon; returns whether the target took it.
@@ -36,6 +38,8 @@ class TargetWrites:
         live = proxy.manifest or await self._api.get(PODS, proxy.name, proxy.namespace)
         annotations = live["metadata"].get("annotations") or {}
         try:
+            if connection.target.is_self:
+                await self._submitters.require(live)
             chaperon = chaperon_for(
                 live,
                 parse_submitted(annotations),
