@@ -84,7 +84,14 @@ class Agent:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         issue(authority, hosts, self._clock()).load_into(context)
         await asyncio.gather(self._stores.targets.synced.wait(), self._stores.cluster_targets.synced.wait())
-        app = server.application(self._stores.finalizers_for, self._stores.targets.synced.is_set)
+        if settings.webhook_client_ca_file is not None:
+            context.load_verify_locations(settings.webhook_client_ca_file)
+            context.verify_mode = ssl.CERT_OPTIONAL  # a kubelet that asks for /readyz has none
+        app = server.application(
+            self._stores.finalizers_for,
+            self._stores.targets.synced.is_set,
+            needs_certificate=settings.webhook_client_ca_file is not None,
+        )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:

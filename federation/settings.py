@@ -60,6 +60,12 @@ class AgentSettings(BaseSettings):
     webhook_url: str = Field(
         default="", description="How the API server reaches the webhook (https://host:port); empty: by the Service."
     )
+    webhook_client_ca_file: Path | None = Field(
+        default=None,
+        description="Certificates (PEM) that sign the API server's client certificate for webhooks (its "
+        "AdmissionConfiguration names it); who shows none is refused. Unset: anybody may ask the webhook, which tells "
+        "and changes nothing.",
+    )
     webhook_enabled: bool = Field(default=True, description="Off in a cluster that is only ever a target.")
     gateway_address: str = Field(
         default="127.0.0.1",

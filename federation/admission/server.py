@@ -1,5 +1,6 @@
 """The webhook's HTTPS surface: POST /mutate--v1-pod for the API server, GET /readyz for the kubelet."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 import orjson
@@ -14,12 +15,33 @@ _SHOWN_MAX = 300  # characters of an error
 _BODY_BYTES_MAX = 8 * 1024 * 1024  # an AdmissionReview holds a pod (1.5 MiB at the most) and its options
 
 
-def application(finalizers_for: Callable[[str], Sequence[str]], is_ready: Callable[[], bool]) -> web.Application:
-    """Return the web application."""
+_BODY_SECONDS_MAX = 5.0  # the API server sends at once, and waits for 10 s in all (deploy/webhook.yaml)
+_BODIES_MAX = 256  # read at once, 8 MiB each at the most: more than an API server sends, few enough to bear
+
+
+def application(
+    finalizers_for: Callable[[str], Sequence[str]],
+    is_ready: Callable[[], bool],
+    *,
+    needs_certificate: bool = False,
+    body_seconds_max: float = _BODY_SECONDS_MAX,
+) -> web.Application:
+    """Return the web application. `needs_certificate`: only who shows one, which TLS has verified, is answered."""
+    reading = asyncio.Semaphore(_BODIES_MAX)
+
+    async def body(request: web.Request) -> bytes:
+        """Return what was sent; who sends slowly, or waits behind many who do, is given up (408)."""
+        try:
+            async with asyncio.timeout(body_seconds_max), reading:
+                return await request.read()
+        except TimeoutError:
+            raise web.HTTPRequestTimeout(text="no whole AdmissionReview in time") from None
 
     async def mutate(request: web.Request) -> web.Response:
+        if needs_certificate and not request.get_extra_info("peercert"):
+            raise web.HTTPForbidden(text="show the client certificate that the API server was given for webhooks")
         try:
-            found = answer(orjson.loads(await request.read()), finalizers_for)
+            found = answer(orjson.loads(await body(request)), finalizers_for)
         except (orjson.JSONDecodeError, Unreadable) as error:
             logger.warning("not an AdmissionReview", error=str(error)[:_SHOWN_MAX])
             return web.json_response({"error": f"not an AdmissionReview: {str(error)[:_SHOWN_MAX]}"}, status=400)
