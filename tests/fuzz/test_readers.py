@@ -28,6 +28,7 @@ from federation.decisions.credential import (
 )
 from federation.decisions.services import format_selector, parse_selector
 from federation.kube.errors import BadKubeconfig
+from federation.model.pod import parse_reservations, reservations_text
 from federation.model.quantity import amounts, quantities
 from federation.model.reading import Unreadable
 from federation.model.times import format_time, parse_time
@@ -40,6 +41,7 @@ LONGEST = 2000  # characters of an error
 # Readers of texts and annotations: each has a test of its own below.
 BY_THEMSELVES = {
     "parse_time",
+    "parse_reservations",
     "parse_selector",
     "parse_constraints",
     "parse_kept_labels",
@@ -106,6 +108,8 @@ def test_t1_texts(text: str) -> None:
         assert parse_time(format_time(moment)) is not None
     if selector := parse_selector(text):
         assert parse_selector(format_selector(selector)) == selector
+    if reservations := dict(parse_reservations(text)):
+        assert dict(parse_reservations(reservations_text(reservations))) == reservations
     writable(quantities(amounts({"cpu": text, "memory": text}, is_rounded_up=True)))
     token_term(text)
     try:
