@@ -182,6 +182,7 @@ class SourceRole:
         self._renewed: Workqueue[Key] = Workqueue(
             "renewals", renewals.reconcile, workers=None, everything=self._renew_all
         )
+        api.on_back += [queue.retry_failed for queue in (self._places, self._statuses, self._renewed)]
         self._follows = WhatFollows(
             api=api,
             cluster_name=cluster_name,

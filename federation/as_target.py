@@ -61,6 +61,7 @@ class KeptChaperons:
         self._queue: Workqueue[Key] = Workqueue(
             "chaperons", mirror.reconcile, workers=settings.workers, everything=self._look_at_all
         )
+        api.on_back.append(self._queue.retry_failed)
         self._chaperons.subscribe(lambda key, old, new: self._queue.add(key))
         self._pods.subscribe(lambda key, old, new: self._queue.add(key))
 
@@ -97,6 +98,7 @@ class KeptSummary:
             clock=clock,
         )
         self._queue: Workqueue[str] = Workqueue("summary", summary.reconcile, workers=1, everything=self._look)
+        api.on_back.append(self._queue.retry_failed)
         for store in (self._nodes, self._occupants, self._summaries):
             store.subscribe(lambda *_: self._look())
 
@@ -144,6 +146,7 @@ class KeptSources:
             clock=clock,
         )
         self._queue: Workqueue[Key] = Workqueue("sources", sources.reconcile, everything=self._look_at_all)
+        api.on_back.append(self._queue.retry_failed)
         only_issuing = () if is_issuing else ("Secret", "Role")
         self._marks = {kind: store for kind, store in self._stores.marks.items() if kind not in only_issuing}
         self._namespace = settings.namespace

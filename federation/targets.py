@@ -94,6 +94,7 @@ class KeptTargets:
         self._cleared: Workqueue[Key] = Workqueue(
             "lost targets", self._clear, workers=None, everything=self._clear_everywhere
         )
+        api.on_back += [queue.retry_failed for queue in (self._links, self._told, self._ending, self._cleared)]
         self._connect_events()
 
     def _connect_events(self) -> None:

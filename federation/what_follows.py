@@ -76,6 +76,8 @@ class WhatFollows:
         service.again = lambda key, after: self._services.add(key, after=after)
         ingress.again = lambda key, after: self._ingresses.add(key, after=after)
         self._configs = Workqueue("configuration", config.reconcile, workers=workers, everything=self._add_all_configs)
+        self.api.on_back += [queue.retry_failed for queue in (self._services, self._ingresses)]
+        self.api.on_back.append(self._configs.retry_failed)
         self._subscribe()
 
     def _subscribe(self) -> None:

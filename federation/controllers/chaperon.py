@@ -18,7 +18,7 @@ from federation.decisions.candidate import pod_of
 from federation.events import record
 from federation.kinds import POD_CHAPERONS
 from federation.kube.api import Api, Manifest
-from federation.kube.errors import AlreadyExists, Forbidden, Invalid, NotFound, StatusError
+from federation.kube.errors import AlreadyExists, Forbidden, Invalid, NotFound, StatusError, is_passing
 from federation.kube.resources import PODS
 from federation.kube.store import Store
 from federation.model.chaperon import Chaperon, parse_chaperon
@@ -132,7 +132,7 @@ class Chaperons:
         except StatusError as error:
             if not chaperon.is_candidate and error.code < _SERVER_ERRORS:
                 chaperon = await self._was_not_made(chaperon)
-            if not isinstance(error, Forbidden | Invalid | NotFound):
+            if is_passing(error) or not isinstance(error, Forbidden | Invalid | NotFound):
                 raise
             await self._refuse(chaperon, error)
             return _REFUSED_AGAIN_SECONDS

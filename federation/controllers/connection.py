@@ -27,6 +27,7 @@ from federation.names import PARENT_CLUSTER_NAME, SUMMARY_NAME, TARGET
 
 PULSE_SECONDS = 10.0  # a kubelet renews its Lease as often
 _PULSE_TIMEOUT_SECONDS = 5.0
+_AWAY_SECONDS = 2.0  # between two questions while nobody answers: pods wait for one that is back
 _ID_LENGTH_MAX = 253  # a UID has 36 characters
 _CONFIRMED_FOR = timedelta(seconds=1)  # pods that end together share one look; a cluster is not replaced in a second
 
@@ -60,6 +61,7 @@ class Connection:
         self.on_change: Callable[[], None] = lambda: None  # called when the target came, went or was first listed
         self._clock = clock
         self._pulse_seconds = pulse_seconds
+        self._asks_now = asyncio.Event()
         self._anew = asyncio.Event()  # read everything again
         self._is_right = asyncio.Event()  # no other cluster than that on record answers
         self._is_right.set()
@@ -132,9 +134,24 @@ class Connection:
         ]
 
     async def _keep_asking(self) -> None:
+        self.api.on_back.append(self._on_back)
         while True:
             self._note(await self._ask())
-            await asyncio.sleep(self._pulse_seconds)
+            self._asks_now.clear()
+            wait = self._pulse_seconds if self.pulse.is_reachable else min(self._pulse_seconds, _AWAY_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._asks_now.wait()
+
+    def _on_back(self) -> None:
+        """A watch was opened again: whoever answers is asked at once who it is (rule M8)."""
+        if not self.pulse.is_reachable:
+            self._asks_now.set()
+
+    def unreadable(self, namespace: str, chaperon: str) -> str:
+        """Why a chaperon that is there cannot be read, which is no reason to take it for gone; empty where it can."""
+        reason = self.chaperons.unreadable.get((namespace, chaperon))
+        return f"its PodChaperon {chaperon} cannot be read ({reason})" if reason else ""
 
     async def _ask(self) -> str:
         """Return why the target cannot be used, or an empty string; a missing summary is no trouble."""

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 
+from federation import names
 from federation.clock import Clock
 from federation.controllers.connection import Connection
 from federation.controllers.experience import Experience
@@ -104,12 +105,13 @@ class Placement:
             return TargetView(target.name, target.node_name, target.finalizer, "", connection.trouble, chaperons)
         node = self._nodes.get("", target.node_name)
         recorded = proxy.reserved(target.node_name)
+        own = names.chaperon_name(proxy.name, proxy.uid, target.label)
         return TargetView(
             target.name,
             target.node_name,
             target.finalizer,
             obstacle(spec, node) if node else "its virtual node is not there yet",
-            connection.trouble,
+            connection.trouble or connection.unreadable(key[0], own),
             chaperons,
             self._experience.odds(proxy, connection, node),
             node is not None and is_counted(proxy, node),

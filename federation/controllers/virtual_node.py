@@ -79,6 +79,7 @@ class VirtualNodes:
         self._nodes: Store[VirtualNode] = Store(parse_virtual_node)
         self._served: dict[str, _Served] = {}
         self.queue: Workqueue[str] = Workqueue("virtual nodes", self.reconcile, everything=self._look_at_all)
+        api.on_back.append(self.queue.retry_failed)
         self._nodes.subscribe(self._on_node)
         self._pods.subscribe(self._on_pod)
 

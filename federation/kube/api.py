@@ -5,7 +5,7 @@ world again and decides anew. Lists are paged and carry the resourceVersion to w
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,7 @@ class Api:
         self.transport = transport
         self.limits = limits or Limits()
         self._slots = asyncio.Semaphore(self.limits.writes_concurrent_max)
+        self.on_back: list[Callable[[], None]] = []  # called when a watch that was lost is back (rule M8)
 
     async def __aenter__(self) -> Self:
         return self

@@ -3,6 +3,7 @@
 ApiError                    anything a request can fail with
 |-- BadName                 a name that cannot be part of a URL: nothing was sent
 |-- Unreachable             no answer: connection refused, reset, timed out, TLS failed
+|   |-- Silent              a stream on which nothing came for so long that it may be dead
 |   |-- BadAnswer           an answer that no API server gives: too deep, of a wrong shape, a redirect
 |       |-- TooLarge        more bytes than we take at once: who can, asks for less
 |-- StatusError             the server answered, with a Status
@@ -38,6 +39,10 @@ class BadName(ApiError):
 
 class Unreachable(ApiError):
     """The server gave no answer."""
+
+
+class Silent(Unreachable):
+    """Nothing came on a stream for so long that it may be dead; or nothing has happened."""
 
 
 class BadAnswer(Unreachable):

@@ -9,15 +9,19 @@ watch has come as far, its older news of that object are dropped.
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
+
+from loguru import logger
 
 from federation.kube.api import Manifest
 
 T = TypeVar("T")
 Key = tuple[str, str]
 NOT_LISTED = "not listed yet"
+_REASON_LENGTH_MAX = 300
 Subscriber = Callable[[Key, T | None, T | None], None]
 
 
@@ -52,6 +56,7 @@ class Store(Generic[T]):
         self._mourners: list[Callable[[Key, T], None]] = []
         self._seen = 0  # how far the watch has come
         self._learnt: dict[Key, int] = {}  # versions that we know from our own writes, ahead of the watch
+        self.unreadable: dict[Key, str] = {}  # what is there and cannot be read, and why
         self.synced = asyncio.Event()
         self.on_trouble: Callable[[], None] = lambda: None  # called when trouble came, changed or went
         self._trouble = NOT_LISTED
@@ -124,24 +129,47 @@ class Store(Generic[T]):
         if version > self._seen:
             key = key_of(manifest)
             self._learnt[key] = version
-            self._set(key, self._parse(manifest))
+            self._read(key, manifest)
 
     def upsert(self, manifest: Manifest) -> None:
         """Take in an object as the watch or a list has it."""
         key = key_of(manifest)
         if not self._is_behind(key, manifest, is_equal_news=False):
-            self._set(key, self._parse(manifest))
+            self._read(key, manifest)
 
     def remove(self, manifest: Manifest) -> None:
         """Forget an object that the watch says is gone; subscribers get its final state as the old one."""
         key = key_of(manifest)
         if self._is_behind(key, manifest, is_equal_news=True):
             return
-        last = self._parse(manifest)
+        last = self._items.get(key)  # where its final state cannot be read
+        with contextlib.suppress(Exception):
+            last = self._parse(manifest)
+        self.unreadable.pop(key, None)
         self._set(key, None, last)
         if last is not None:
             for mourner in self._mourners:
                 mourner(key, last)
+
+    def spoil(self, key: Key, reason: str) -> None:
+        """Note that an object cannot be read: it is there, and stays what it was when it last could (rule T1).
+
+        Nobody may take it for gone, nor act as if it were still what it was: see `unreadable`.
+        """
+        if self.unreadable.get(key) != reason:
+            self.unreadable[key] = reason
+            logger.warning("an object cannot be read", key="/".join(key), reason=reason[:_REASON_LENGTH_MAX])
+            for subscriber in self._subscribers:
+                subscriber(key, self._items.get(key), self._items.get(key))
+
+    def _read(self, key: Key, manifest: Manifest) -> None:
+        try:
+            model = self._parse(manifest)
+        except Exception as error:  # noqa: BLE001  # whatever a stranger wrote, it ends no watch (rule T1)
+            self.spoil(key, str(error) if isinstance(error, ValueError) else repr(error))
+            return
+        self.unreadable.pop(key, None)
+        self._set(key, model)
 
     def _is_behind(self, key: Key, manifest: Manifest, *, is_equal_news: bool) -> bool:
         """Whether the watch says of an object what was before, or is, what we know from our own write."""
@@ -161,6 +189,8 @@ class Store(Generic[T]):
 
     def finish_list(self, listed: set[Key]) -> None:
         """Forget what a complete list did not contain, and call the store synced."""
+        for key in [key for key in self.unreadable if key not in listed]:
+            del self.unreadable[key]
         for key in [key for key in self._items if key not in listed]:
             self._learnt.pop(key, None)
             self._set(key, None)

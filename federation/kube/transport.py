@@ -22,7 +22,7 @@ from aiohttp.abc import AbstractCookieJar
 from yarl import URL
 
 from federation.kube.access import Access
-from federation.kube.errors import BadAnswer, TooLarge, Unreachable
+from federation.kube.errors import BadAnswer, Silent, TooLarge, Unreachable
 from federation.kube.limits import Limits
 
 _READ_BYTES = 256 * 1024  # how far aiohttp reads ahead of us
@@ -111,6 +111,8 @@ class _SocketStream:
                     raise TooLarge(f"a line of more than {bound} bytes")
                 if rest and loop.time() - begun > self._silence_seconds_max:
                     raise BadAnswer(f"a line that is not complete after {self._silence_seconds_max:.0f} s")
+        except aiohttp.SocketTimeoutError:
+            raise Silent(f"stream broke off: nothing came for {self._silence_seconds_max:.0f} s") from None
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unreachable(f"stream broke off: {_told(error)}") from None
         if rest:

@@ -82,6 +82,12 @@ class Workqueue(Generic[K]):
             heapq.heappush(self._later, (when, self._sequence, key))
         self._pulse.set()
 
+    def retry_failed(self) -> None:
+        """Look at once at every key that waits after a failure: what failed it is over (rule M8)."""
+        for key in [key for key in self._failures if key in self._due]:
+            del self._failures[key]
+            self.add(key)
+
     def __len__(self) -> int:
         return len(self._begun) + len(self._ready) + len(self._active)
 

@@ -1,8 +1,8 @@
 """A server that is a stranger: it answers every request with bytes of the test's choice.
 
 Plain HTTP by a socket, because what it sends no proper HTTP server would. `asked` records the requests' first lines,
-`headers` their heads. What it is to send is a list of chunks, each sent as it is; `None` keeps the connection open and
-silent, and an endless generator never ends by itself.
+`headers` their heads. What it is to send is a list of chunks, each sent as it is; a number is a pause in seconds,
+`None` keeps the connection open and silent, and an endless generator never ends by itself.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from federation.kube.api import Api, connect
 from federation.kube.dialling import Dialable
 from federation.kube.limits import STRANGER, Limits
 
-Chunks = Iterable[bytes | None]
+Chunks = Iterable[bytes | float | None]
 
 
 @dataclass(slots=True)
@@ -42,6 +42,8 @@ class Stranger:
                 for chunk in self.answer(first):
                     if chunk is None:
                         await asyncio.Event().wait()
+                    elif isinstance(chunk, float):
+                        await asyncio.sleep(chunk)
                     else:
                         self.sent += len(chunk)
                         writer.write(chunk)
@@ -91,14 +93,14 @@ async def stranger(answer: Callable[[str], Chunks]) -> AsyncIterator[Stranger]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def whole(body: bytes, status: str = "200 OK", **headers: str) -> list[bytes | None]:
+def whole(body: bytes, status: str = "200 OK", **headers: str) -> list[bytes | float | None]:
     """Return an answer with its length."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Content-Type: application/json"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return ["\r\n".join([*lines, "", ""]).encode() + body]
 
 
-def zipped(piece: bytes, times: int) -> list[bytes | None]:
+def zipped(piece: bytes, times: int) -> list[bytes | float | None]:
     """Return an answer of a piece repeated, compressed, asked or not."""
     packer = zlib.compressobj(wbits=31)
     body = b"".join([*(packer.compress(piece) for _ in range(times)), packer.flush()])

@@ -119,17 +119,21 @@ async def test_a_server_that_closes_at_once_is_not_hammered(bare_lab: RunningLab
     assert faulty.requests <= 10, "0.1 + 0.2 + 0.4 + 0.8 ... seconds apart"
 
 
-async def test_a_silent_connection_is_given_up(bare_lab: RunningLab, namespace: str) -> None:
-    """Nothing happens in this namespace and no bookmark comes in half a second: that watch is taken for dead."""
-    api = Api(bare_lab.api().transport, FAST)
+async def test_a_silent_watch_is_opened_again_without_a_word(bare_lab: RunningLab, namespace: str) -> None:
+    """Nothing happens in this namespace and no bookmark comes in half a second: that is no trouble, but it is looked
+    whether anybody is there."""
+    faulty = Faulty(bare_lab.api().transport, FAULTS["an empty stream"], count=0)
     store: Store[int] = Store(lambda _: 1)
-    troubles: set[str] = set()
-    task = asyncio.create_task(follow(api, CONFIG_MAPS, store, namespace=namespace))
+    troubles: list[str] = []
+    task = asyncio.create_task(follow(Api(faulty, FAST), CONFIG_MAPS, store, namespace=namespace))
     try:
         async with asyncio.timeout(20):
-            while not any("broke off" in trouble for trouble in troubles):
-                troubles.add(store.trouble)
+            await store.synced.wait()
+            store.on_trouble = lambda: troubles.append(store.trouble)
+            while faulty.requests < 4:  # noqa: ASYNC110  # a list and three watches
                 await asyncio.sleep(0.01)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+    assert troubles == []
+    assert store.is_fresh

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from federation.kube.errors import Unreachable
 from federation.kube.workqueue import Workqueue
 
 
@@ -214,3 +215,28 @@ async def test_F4_without_a_bound_no_key_waits_for_another() -> None:
             queue.add(str(number))
         await until(lambda: len(begun) == 100)
         gate.set()
+
+
+async def test_m8_what_failed_is_tried_at_once_when_the_server_is_back() -> None:
+    attempts: Counter[str] = Counter()
+    is_back = False
+
+    async def reconcile(key: str) -> float | None:
+        attempts[key] += 1
+        if key == "later":
+            return 60.0
+        if not is_back:
+            raise Unreachable("restarting")
+        return None
+
+    async with running(reconcile) as queue:
+        queue.add("a")
+        queue.add("later")
+        await until(lambda: attempts["a"] >= 4)
+        tried = attempts["a"]
+        is_back = True
+        queue.retry_failed()
+        await until(lambda: attempts["a"] == tried + 1)
+        queue.retry_failed()
+        await asyncio.sleep(0.05)
+        assert attempts == {"a": tried + 1, "later": 1}, "and nothing but what had failed"
