@@ -149,7 +149,7 @@ def _authorization(user: dict[str, Any]) -> str:
 def _pem(section: dict[str, Any], name: str, where: str) -> str:
     text = _text(section, name, where)
     try:
-        return base64.b64decode(text, validate=False).decode("ascii")
+        return base64.b64decode("".join(text.split()), validate=True).decode("ascii")
     except (binascii.Error, ValueError):
         raise BadKubeconfig(f"{where}.{name}: base64 of PEM is expected") from None
 
