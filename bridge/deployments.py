@@ -17,18 +17,21 @@ from hashlib import sha256
 
 from bridge import names
 from bridge.profiles import Profile
-from bridge.runner_toml import CA_FILE, DIRECTORY
-from bridge.runners import WORK_MOUNTS, RunnerOptions, config_sources, election, environment, pod_spec
+from bridge.runner_toml import BUILDS, CA_FILE, CACHE, DIRECTORY
+from bridge.runners import CONFIG_MODE, WORK_MOUNTS, RunnerOptions, config_sources, election, environment, pod_spec
 from federation import names as wire
 from federation.kube.api import Manifest
 
 # After the job's own timeout: after_script, the upload of artifacts, the last of the log.
 _GRACE_MARGIN_SECONDS = 300
+_JOB_USER = "gitlab-runner"
 _MOUNTED = "/etc/isthmus-runner"  # read-only; the runner wants its system id beside config.toml
 # Links, so that a runner, which looks at its config.toml every few seconds, sees what kubelet puts there. The shell
 # stays, as the container's first process: it takes any stop signal, also one that comes before the runner could, and
 # has the runner finish its job (SIGQUIT; SIGTERM would end it). The runner may get that twice, but must not miss it: a
 # plain `wait` for it would sleep through a signal that came just before.
+# Where the container is root, and its image has the user that gitlab-runner's own images have, jobs run as that one:
+# they cannot read the runner's token.
 _START = f"""set -eu
 ln -sfn {_MOUNTED}/config.toml {DIRECTORY}/config.toml
 if [ -d {_MOUNTED}/certs ]; then ln -sfn {_MOUNTED}/certs {DIRECTORY}/certs; fi
@@ -36,7 +39,12 @@ uid=${{PROXY_UID:-$POD_UID}}
 printf 'r_%s' "$(printf %s "$uid" | tr -d - | cut -c1-12)" > {DIRECTORY}/.runner_system_id
 leaving=
 trap 'leaving=1' QUIT TERM INT
-gitlab-runner run -c {DIRECTORY}/config.toml &
+user=
+if [ "$(id -u)" = 0 ] && id -u {_JOB_USER} >/dev/null 2>&1; then
+  chmod 1777 {BUILDS} {CACHE}
+  user=--user={_JOB_USER}
+fi
+gitlab-runner run -c {DIRECTORY}/config.toml $user &
 runner=$!
 pause=5
 while kill -0 "$runner" 2>/dev/null; do
@@ -110,7 +118,7 @@ def _pod(options: RunnerOptions, profile: Profile) -> Manifest:
         ],
     }
     volumes = [
-        {"name": "config", "projected": {"sources": config_sources(options, profile)}},
+        {"name": "config", "projected": {"sources": config_sources(options, profile), "defaultMode": CONFIG_MODE}},
         {"name": "home", "emptyDir": {}},
     ]
     grace = {"terminationGracePeriodSeconds": profile.maximum_timeout_seconds + _GRACE_MARGIN_SECONDS}

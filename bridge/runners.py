@@ -26,6 +26,9 @@ from federation.kube.api import Manifest
 _DEADLINE_MARGIN_SECONDS = 300
 _PREFERENCE_MAX = 100  # Kubernetes' largest weight
 _PREFERENCE_STEP = 10
+# The runner's token is in it. Root alone reads it, or, where the image's user is another, that one by its group.
+CONFIG_MODE = 0o400
+_CONFIG_GROUP = 65532  # any number that no user of an image has as their own group
 WORK_MOUNTS = ({"name": "builds", "mountPath": BUILDS}, {"name": "cache", "mountPath": CACHE})
 
 
@@ -159,7 +162,7 @@ def _pod(options: RunnerOptions, profile: Profile, wait_seconds: int) -> Manifes
         "resources": profile.resources.model_dump(exclude_defaults=True),
         "volumeMounts": [{"name": "config", "mountPath": DIRECTORY, "readOnly": True}, *WORK_MOUNTS],
     }
-    config: Manifest = {"name": "config", "projected": {"sources": sources}}
+    config: Manifest = {"name": "config", "projected": {"sources": sources, "defaultMode": CONFIG_MODE}}
     # A deleted pod finishes its job first: the image's stop signal makes the runner take no further one.
     grace = {"terminationGracePeriodSeconds": profile.maximum_timeout_seconds}
     return {"restartPolicy": "Never"} | grace | pod_spec(profile, container, [config])
@@ -171,6 +174,8 @@ def pod_spec(profile: Profile, container: Manifest, volumes: Sequence[Manifest])
         "nodeSelector": profile.manager_selector(),
         # The kubernetes executor makes pods in its cluster; a shell runner has no business with the API.
         "automountServiceAccountToken": profile.executor is Executor.KUBERNETES,
+        # Without it a runner that is not root could not read its own configuration.
+        "securityContext": {"fsGroup": _CONFIG_GROUP},
         "containers": [container],
         "volumes": [*volumes, {"name": "builds", "emptyDir": {}}, {"name": "cache", "emptyDir": {}}],
     }

@@ -7,6 +7,7 @@ from aiohttp import web
 from loguru import logger
 
 from federation.admission import registration, server
+from federation.admission.judging import Judging
 from federation.as_source import SourceRole, SourceStores, outside
 from federation.as_target import TargetRole
 from federation.certificates import issue
@@ -90,6 +91,7 @@ class Agent:
         app = server.application(
             self._stores.finalizers_for,
             self._stores.targets.synced.is_set,
+            judge=Judging(self._api),
             needs_certificate=settings.webhook_client_ca_file is not None,
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)

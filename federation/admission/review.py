@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from federation import names
-from federation.decisions.admission import admit, cleaned, restore
+from federation.decisions.admission import admit, cleaned, restore, unseen_by_policies
 from federation.decisions.patches import json_patch
 from federation.model.reading import Unreadable, check
 from federation.model.references import impossible_references
@@ -58,6 +58,32 @@ def review(request: Manifest, finalizers_for: Callable[[str], Sequence[str]]) ->
     return response
 
 
+def to_judge(body: object) -> tuple[str, Manifest] | None:
+    """Return namespace and pod that home's policies would not see as submitted, for them to judge (rule T8).
+
+    None where there is nothing of the kind. Raises Unreadable for what is no AdmissionReview.
+    """
+    check(body, REVIEW, "AdmissionReview")
+    assert isinstance(body, dict)
+    request = body["request"]
+    pod = request.get("object") or {}
+    if request.get("operation") != "CREATE" or not _is_elected(pod):
+        return None
+    try:
+        check(pod, POD, "the pod")
+        judged = unseen_by_policies(_submitted(pod))
+    except (BadAnnotation, Unreadable):
+        return None  # the review says so
+    return (request.get("namespace") or "", judged) if judged is not None else None
+
+
+def denied(body: Manifest, code: int, message: str) -> Manifest:
+    """Return the AdmissionReview that refuses the pod of this one."""
+    status = {"code": code, "reason": "Forbidden", "message": message}
+    response = {"uid": body["request"]["uid"], "allowed": False, "status": status}
+    return {"apiVersion": body.get("apiVersion"), "kind": "AdmissionReview", "response": response}
+
+
 def _submitter(user: object) -> str:
     """Return who creates the pod, as the API server says (rule T8), in bounded size."""
     found = user if isinstance(user, dict) else {}
@@ -88,10 +114,7 @@ def proxy_of(pod: Manifest, finalizers: Sequence[str]) -> Manifest:
     constraints = parse_constraints(annotations)
     parse_kept_labels(annotations)
     parse_asking(annotations)
-    if names.SOURCE_POD_MANIFEST in annotations:
-        source = cleaned(restore(pod, parse_submitted(annotations), constraints))
-    else:
-        source = cleaned(pod)
+    source = _submitted(pod)
     proxy = admit(source, saved=orjson.dumps(source).decode(), finalizers=finalizers, constraints=constraints)
     size = sum(len(key.encode()) + len(text.encode()) for key, text in proxy["metadata"]["annotations"].items())
     if size > _ANNOTATIONS_MAX:
@@ -100,3 +123,11 @@ def proxy_of(pod: Manifest, finalizers: Sequence[str]) -> Manifest:
             f"annotations {size} bytes long; an API server takes {_ANNOTATIONS_MAX}: make the pod smaller"
         )
     return proxy
+
+
+def _submitted(pod: Manifest) -> Manifest:
+    """Return the pod as its user means it, also where it is a proxy already. Raises BadAnnotation."""
+    annotations = pod["metadata"]["annotations"]
+    if names.SOURCE_POD_MANIFEST not in annotations:
+        return cleaned(pod)
+    return cleaned(restore(pod, parse_submitted(annotations), parse_constraints(annotations)))

@@ -1,13 +1,13 @@
 """The webhook's HTTPS surface: POST /mutate--v1-pod for the API server, GET /readyz for the kubelet."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
 from aiohttp import web
 from loguru import logger
 
-from federation.admission.review import answer
+from federation.admission.review import Manifest, answer, denied, to_judge
 from federation.model.reading import Unreadable
 
 PATH = "/mutate--v1-pod"
@@ -19,14 +19,27 @@ _BODY_SECONDS_MAX = 5.0  # the API server sends at once, and waits for 10 s in a
 _BODIES_MAX = 256  # read at once, 8 MiB each at the most: more than an API server sends, few enough to bear
 
 
+# Has the API server judge a pod of a namespace; returns why it may not be, or an empty string.
+Judge = Callable[[str, Manifest], Awaitable[str]]
+
+
+async def nobody_judges(namespace: str, pod: Manifest) -> str:
+    """Let every pod pass: for tests of the rest."""
+    return ""
+
+
 def application(
     finalizers_for: Callable[[str], Sequence[str]],
     is_ready: Callable[[], bool],
     *,
+    judge: Judge = nobody_judges,
     needs_certificate: bool = False,
     body_seconds_max: float = _BODY_SECONDS_MAX,
 ) -> web.Application:
-    """Return the web application. `needs_certificate`: only who shows one, which TLS has verified, is answered."""
+    """Return the web application. `needs_certificate`: only who shows one, which TLS has verified, is answered.
+
+    `judge` is asked about pods that home's policies would not see as submitted, and about no others (rule T8).
+    """
     reading = asyncio.Semaphore(_BODIES_MAX)
 
     async def body(request: web.Request) -> bytes:
@@ -37,11 +50,19 @@ def application(
         except TimeoutError:
             raise web.HTTPRequestTimeout(text="no whole AdmissionReview in time") from None
 
+    async def refusal(asked: object) -> Manifest | None:
+        unseen = to_judge(asked)
+        if unseen is None or not (message := await judge(*unseen)):
+            return None
+        assert isinstance(asked, dict)
+        return denied(asked, 403, f"as submitted, before it was made a proxy: {message}")
+
     async def mutate(request: web.Request) -> web.Response:
         if needs_certificate and not request.get_extra_info("peercert"):
             raise web.HTTPForbidden(text="show the client certificate that the API server was given for webhooks")
         try:
-            found = answer(orjson.loads(await body(request)), finalizers_for)
+            asked = orjson.loads(await body(request))
+            found = await refusal(asked) or answer(asked, finalizers_for)
         except (orjson.JSONDecodeError, Unreadable) as error:
             logger.warning("not an AdmissionReview", error=str(error)[:_SHOWN_MAX])
             return web.json_response({"error": f"not an AdmissionReview: {str(error)[:_SHOWN_MAX]}"}, status=400)

@@ -89,6 +89,27 @@ def admit(source: Manifest, *, saved: str, finalizers: Sequence[str], constraint
     return proxy
 
 
+def unseen_by_policies(source: Manifest) -> Manifest | None:
+    """Return the pod as submitted, as a pod that nobody elected, where its proxy lacks something of it (rule T8).
+
+    None where the proxy shows all that policies judge. Host networking, ports, runtime classes and claims are taken off
+    before Pod Security and others look; the pod that is returned is for the API server to judge by a dry run.
+    """
+    stripped = copy.deepcopy(source["spec"])
+    _take_off(stripped)
+    if stripped == source["spec"]:
+        return None
+    metadata = source["metadata"]
+    judged = {key: metadata[key] for key in ("name", "generateName", "namespace", "labels") if key in metadata}
+    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if not k.startswith(names.PREFIX)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": judged | {"annotations": annotations},
+        "spec": copy.deepcopy(source["spec"]),
+    }
+
+
 def _constrain(spec: Manifest, constraints: Manifest) -> None:
     for key in _CONSTRAINTS:
         spec.pop(key, None)

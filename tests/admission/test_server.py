@@ -1,10 +1,12 @@
-"""Who sends slowly, or shows no certificate, does not hold up the webhook."""
+"""Who sends slowly or shows no certificate holds up nobody; what policies would not see is judged first."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 from aiohttp.test_utils import TestClient, TestServer
 
+from federation import names
 from federation.admission.server import PATH, application
 
 REVIEW = {"kind": "AdmissionReview", "request": {"uid": "u", "operation": "DELETE"}}
@@ -27,3 +29,27 @@ async def test_T1_where_a_certificate_is_wanted_nobody_without_is_answered() -> 
     async with TestClient(TestServer(app)) as client:
         assert (await client.post(PATH, json=REVIEW)).status == 403
         assert (await client.get("/readyz")).status == 200, "a kubelet has none"
+
+
+def _submitted(**spec: Any) -> dict[str, Any]:
+    metadata = {"name": "p", "annotations": {names.ELECT: "", "note": "1"}, "ownerReferences": [{"uid": "o"}]}
+    pod = {"metadata": metadata, "spec": {"containers": [{"name": "c"}], **spec}}
+    return {"kind": "AdmissionReview", "request": {"uid": "u", "operation": "CREATE", "namespace": "n", "object": pod}}
+
+
+async def test_T8_what_admission_takes_off_is_judged_as_submitted() -> None:
+    seen: list[tuple[str, dict[str, Any]]] = []
+
+    async def judge(namespace: str, pod: dict[str, Any]) -> str:
+        seen.append((namespace, pod))
+        return "no host networking here"
+
+    async with TestClient(TestServer(application(lambda _: [], lambda: True, judge=judge))) as client:
+        answer = await (await client.post(PATH, json=_submitted(hostNetwork=True))).json()
+        assert answer["response"]["allowed"] is False
+        assert "no host networking here" in answer["response"]["status"]["message"]
+        ((namespace, pod),) = seen
+        assert (namespace, pod["spec"]["hostNetwork"]) == ("n", True)
+        assert pod["metadata"] == {"name": "p", "annotations": {"note": "1"}}, "a pod that nobody elected or owns"
+        assert (await (await client.post(PATH, json=_submitted())).json())["response"]["allowed"] is True
+        assert len(seen) == 1, "what policies see anyway costs no request"

@@ -159,3 +159,28 @@ async def test_trap_1_9_whatever_the_image_s_stop_signal_the_runner_finishes_its
     assert "asked" in told
     assert told[-1] == "finished"
     assert "killed" not in told
+
+
+@pytest.mark.parametrize(
+    ("uid", "has_user", "told"), [("0", True, "--user=gitlab-runner"), ("0", False, ""), ("1000", True, "")]
+)
+async def test_T9_jobs_run_as_another_user_than_a_runner_that_is_root(
+    tmp_path: Path, uid: str, has_user: bool, told: str
+) -> None:
+    pod = Pod(tmp_path, f'echo "$@" >> {tmp_path}/told')
+    known = "echo 999" if has_user else "exit 1"
+    for name, script in (
+        ("id", f'[ -n "$2" ] || {{ echo {uid}; exit 0; }}; {known}'),
+        ("chmod", f"echo $* >> {tmp_path}/opened"),
+    ):
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    process = await pod.start(PROXY_UID=PROXY_UID)
+    assert await process.wait() == 0
+    assert (tmp_path / "told").read_text().split()[3:] == told.split()
+    assert (tmp_path / "opened").exists() is bool(told), "that user can write where builds are"
+
+
+def test_T9_the_configuration_is_for_root_alone() -> None:
+    (config,) = [volume for volume in spec()["volumes"] if volume["name"] == "config"]
+    assert config["projected"]["defaultMode"] == 0o400

@@ -135,6 +135,7 @@ def test_the_system_id_is_gitlab_s_form_and_reaches_the_runner_by_an_annotation(
 def test_the_authority_is_mounted_and_named_to_the_runner() -> None:
     pod = runners.job(WITH_CA, WantedRunner(ARM, JOB, attempt=0), "f")["spec"]["template"]["spec"]
     assert {"name": "SSL_CERT_FILE", "value": "/etc/gitlab-runner/certs/ca.crt"} in pod["containers"][0]["env"]
+    assert pod["volumes"][0]["projected"]["defaultMode"] == 0o400, "a job under another uid cannot read the token (T9)"
     sources = pod["volumes"][0]["projected"]["sources"]
     assert {"configMap": {"name": "trust", "items": [{"key": "ca.crt", "path": "certs/ca.crt"}]}} in sources
 
