@@ -1,0 +1,78 @@
+"""What stands between a source and a target: a wire that may be slow, or cut without anybody being told."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+
+class Wire:
+    """Carries bytes to one server. `delay_seconds` is how late its answers are; `cut` and `mend` as they say."""
+
+    def __init__(self, url: str) -> None:
+        self._server = urlsplit(url)
+        self._is_whole = asyncio.Event()
+        self._is_whole.set()
+        self.delay_seconds = 0.0
+        self.port = 0
+
+    def cut(self) -> None:
+        """Deliver nothing any more, in either direction; connections stay as they are."""
+        self._is_whole.clear()
+
+    def mend(self) -> None:
+        """Deliver again, also what was sent meanwhile."""
+        self._is_whole.set()
+
+    @property
+    def url(self) -> str:
+        """Where to reach the server by this wire."""
+        return f"{self._server.scheme}://{self._server.hostname}:{self.port}"
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection until either end closes it."""
+        with suppress(OSError):
+            there, back = await asyncio.open_connection(self._server.hostname, self._server.port)
+            carrying = [
+                asyncio.create_task(self._carry(reader, back, is_answer=False)),
+                asyncio.create_task(self._carry(there, writer, is_answer=True)),
+            ]
+            try:
+                await asyncio.wait(carrying, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in carrying:
+                    task.cancel()
+                await asyncio.gather(*carrying, return_exceptions=True)
+                back.close()
+        writer.close()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool) -> None:
+        """Deliver in order, each piece as late as it is to be: later ones do not wait for that twice."""
+        pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        now = asyncio.get_running_loop().time
+
+        async def deliver() -> None:
+            while True:
+                due, piece = await pieces.get()
+                await asyncio.sleep(max(due - now(), 0))
+                await self._is_whole.wait()
+                writer.write(piece)
+                await writer.drain()
+
+        async with asyncio.TaskGroup() as group:
+            delivering = group.create_task(deliver())
+            while piece := await reader.read(65536):
+                pieces.put_nowait((now() + (self.delay_seconds if is_answer else 0.0), piece))
+            delivering.cancel()
+
+
+@asynccontextmanager
+async def wire_to(url: str) -> AsyncIterator[Wire]:
+    """Lay a wire to a server for the length of the block."""
+    wire = Wire(url)
+    server = await asyncio.start_server(wire.accept, "127.0.0.1", 0)
+    wire.port = server.sockets[0].getsockname()[1]
+    try:
+        yield wire
+    finally:
+        server.close()
