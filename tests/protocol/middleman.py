@@ -1,4 +1,4 @@
-"""What stands between a source and a target: a wire that may be slow, or cut without anybody being told."""
+"""What stands between a source and a target: a wire that may be cut without anybody being told."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,13 +7,12 @@ from urllib.parse import urlsplit
 
 
 class Wire:
-    """Carries bytes to one server. `delay_seconds` is how late its answers are; `cut` and `mend` as they say."""
+    """Carries bytes to one server until it is `cut`, and again once it is mended."""
 
     def __init__(self, url: str) -> None:
         self._server = urlsplit(url)
         self._is_whole = asyncio.Event()
         self._is_whole.set()
-        self.delay_seconds = 0.0
         self.port = 0
 
     def cut(self) -> None:
@@ -34,8 +33,8 @@ class Wire:
         with suppress(OSError):
             there, back = await asyncio.open_connection(self._server.hostname, self._server.port)
             carrying = [
-                asyncio.create_task(self._carry(reader, back, is_answer=False)),
-                asyncio.create_task(self._carry(there, writer, is_answer=True)),
+                asyncio.create_task(self._carry(reader, back)),
+                asyncio.create_task(self._carry(there, writer)),
             ]
             try:
                 await asyncio.wait(carrying, return_when=asyncio.FIRST_COMPLETED)
@@ -46,24 +45,11 @@ class Wire:
                 back.close()
         writer.close()
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool) -> None:
-        """Deliver in order, each piece as late as it is to be: later ones do not wait for that twice."""
-        pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
-        now = asyncio.get_running_loop().time
-
-        async def deliver() -> None:
-            while True:
-                due, piece = await pieces.get()
-                await asyncio.sleep(max(due - now(), 0))
-                await self._is_whole.wait()
-                writer.write(piece)
-                await writer.drain()
-
-        async with asyncio.TaskGroup() as group:
-            delivering = group.create_task(deliver())
-            while piece := await reader.read(65536):
-                pieces.put_nowait((now() + (self.delay_seconds if is_answer else 0.0), piece))
-            delivering.cancel()
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while piece := await reader.read(65536):
+            await self._is_whole.wait()
+            writer.write(piece)
+            await writer.drain()
 
 
 @asynccontextmanager

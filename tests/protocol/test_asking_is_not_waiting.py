@@ -1,8 +1,9 @@
 """The rule F4: a target that does not answer delays nobody's pods but its own.
 
 Each test runs a burst of pods that are to be asked for in one target first, with all well and then with that target
-frozen, cut off or slow, and compares the times of the two: half as much again is allowed, and what a second more or
-less says nothing on a busy machine.
+frozen or cut off, and compares the times of the two: half as much again is allowed, and what a second more or less says
+nothing on a busy machine. One that answers five seconds late is in `tests/simulation/test_silence.py`: on a machine so
+busy that the others take longer than that, its answers are the first, and its pods wait for it by right.
 """
 
 import asyncio
@@ -80,7 +81,7 @@ def what_may_freeze(federation: Federation, cluster: str) -> Iterator[str]:
             yield role
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_F4_a_frozen_target_delays_no_pod(federation: Federation) -> None:
     await prefer(federation, "arm-lab")
     undisturbed = await seconds_of_a_burst(federation)
@@ -91,9 +92,9 @@ async def test_F4_a_frozen_target_delays_no_pod(federation: Federation) -> None:
         await until_back(federation, "arm-lab")
 
 
-@pytest.mark.timeout(400)
-async def test_F4_a_target_that_is_cut_off_or_slow_delays_no_pod(federation: Federation) -> None:
-    """First nothing gets through, and no connection is closed; then every answer comes five seconds late."""
+@pytest.mark.timeout(900)
+async def test_F4_a_target_that_is_cut_off_delays_no_pod(federation: Federation) -> None:
+    """Nothing gets through, and no connection is closed."""
     kubeconfig = source_kubeconfig(federation.lab.directory, "arm-lab").read_bytes().decode()
     [url] = set(re.findall(r"https://[\w.:]+", kubeconfig))
     async with wire_to(url) as wire:
@@ -106,10 +107,6 @@ async def test_F4_a_target_that_is_cut_off_or_slow_delays_no_pod(federation: Fed
         wire.cut()
         assert await seconds_of_a_burst(federation) <= bound(undisturbed), "cut off"
         wire.mend()
-        await until_back(federation, "arm-lab")
-        wire.delay_seconds = 5.0
-        assert await seconds_of_a_burst(federation) <= bound(undisturbed), "slow"
-        wire.delay_seconds = 0.0
         await until_back(federation, "arm-lab")
         data = {"config": base64.b64encode(kubeconfig.encode()).decode()}
         await federation.home.patch(SECRETS, "arm-lab", {"data": data}, federation.namespace)
