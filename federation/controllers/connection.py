@@ -65,6 +65,7 @@ class Connection:
         self._anew = asyncio.Event()  # read everything again
         self._is_right = asyncio.Event()  # no other cluster than that on record answers
         self._is_right.set()
+        self._was_read = False  # once as a whole, from the cluster on record
         self._confirming = asyncio.Lock()
         self._confirmed_at: datetime | None = None
 
@@ -93,8 +94,12 @@ class Connection:
 
     @property
     def is_unread(self) -> bool:
-        """Whether it answers, or may do so any moment, and what it holds has not been read yet (rule S5)."""
-        if self.chaperons.synced.is_set():
+        """Whether it answers, or may do so any moment, and what it holds has not been read yet (rule S5).
+
+        One that has been read once, and is read again because it was away, holds up its own pods only (rule F4): what
+        could surprise us there was seen the first time.
+        """
+        if self._was_read or self.chaperons.synced.is_set():
             return False
         return not self.has_answered.is_set() or (self.pulse.is_reachable and self.chaperons.trouble == NOT_LISTED)
 
@@ -206,6 +211,7 @@ class Connection:
         is_reachable = not message
         was_away = self.has_answered.is_set() and not self.pulse.is_reachable
         self._trust(not self._mismatch(self.cluster_id), is_back=is_reachable and was_away)
+        self._was_read = self._was_read or (is_reachable and self.chaperons.synced.is_set())
         is_news = is_reachable != self.pulse.is_reachable or not self.has_answered.is_set()
         if is_news:
             self.pulse = Pulse(is_reachable, self._clock(), message)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from federation.clock import wall_clock
-from federation.controllers.connection import Connection
+from federation.controllers.connection import PULSE_SECONDS, Connection
 from federation.kinds import POD_CHAPERONS
 from federation.kube.api import connect
 from federation.kube.errors import AlreadyExists, Conflict, NotFound
@@ -26,10 +26,10 @@ def target(cluster_id: str) -> Target:
 
 
 @asynccontextmanager
-async def connected(source: Source, cluster_id: str) -> AsyncIterator[Connection]:
+async def connected(source: Source, cluster_id: str, pulse_seconds: float = PULSE_SECONDS) -> AsyncIterator[Connection]:
     """A connection of the agent's to its own cluster, which is on record under some id."""
     async with await connect(source.kubeconfig("isthmus-agent")) as api, asyncio.TaskGroup() as group:
-        connection = Connection(target(cluster_id), api, "home", wall_clock)
+        connection = Connection(target(cluster_id), api, "home", wall_clock, pulse_seconds)
         running = group.create_task(connection.run())
         yield connection
         running.cancel()
@@ -59,6 +59,16 @@ async def test_S4_the_id_is_read_live_and_compared(source: Source) -> None:
         assert not connection.is_unread, "nobody waits for it"
         with pytest.raises(Conflict):
             await connection.confirm()
+
+
+async def test_F4_a_target_that_is_read_again_holds_up_nobody_elses_pods(source: Source) -> None:
+    async with connected(source, await own_id(source), pulse_seconds=0.05) as connection:
+        assert connection.is_unread, "nothing was read yet (S5)"
+        await until(connection, lambda c: not c.trouble, "it is connected")
+        await asyncio.sleep(0.5)  # ten looks, of which one has seen all that was read
+        connection.chaperons.distrust()  # as after an absence
+        assert connection.trouble
+        assert not connection.is_unread
 
 
 async def test_S4_a_cluster_that_is_replaced_between_two_looks_is_noticed_before_anything_ends(source: Source) -> None:
