@@ -5,12 +5,14 @@ fields that Pods do not have are dropped, containers that the pod has not, addre
 too long is cut. The result depends on the input alone: a second look finds nothing to write (rule C3).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from federation.decisions.addresses import Network, is_believed
+from federation.model.times import parse_time
 
 Manifest = dict[str, Any]
 
@@ -45,6 +47,9 @@ _CONTAINER = (
     "stopSignal",
 )
 _DISPENSABLE = ("allocatedResources", "resources", "volumeMounts", "user", "allocatedResourcesStatus")
+# An API server refuses the whole status for one time that is none.
+_TIMES = frozenset({"startTime", "lastProbeTime", "lastTransitionTime", "startedAt", "finishedAt"})
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 
 
@@ -109,10 +114,18 @@ def _cut(value: Any, length: int, depth: int) -> Any:
     if depth == 0 and isinstance(value, (Mapping, list)):
         return None
     if isinstance(value, Mapping):
-        return {key: _cut(inner, length, depth - 1) for key, inner in list(value.items())[:_ITEMS_MAX]}
+        kept = ((key, inner) for key, inner in list(value.items())[:_ITEMS_MAX] if key not in _TIMES or _is_time(inner))
+        return {key: _cut(inner, length, depth - 1) for key, inner in kept}
     if isinstance(value, list):
         return [_cut(inner, length, depth - 1) for inner in value[:_ITEMS_MAX]]
     return value
+
+
+def _is_time(value: object) -> bool:
+    """Whether a value is RFC 3339 as API servers read it, or null, which stands for none."""
+    if value is None:
+        return True
+    return isinstance(value, str) and _RFC_3339.fullmatch(value) is not None and parse_time(value) is not None
 
 
 def _cut_text(text: str, length: int) -> str:

@@ -96,6 +96,22 @@ def test_T1_fields_that_pods_do_not_have_and_containers_that_the_pod_has_not_are
     assert believed_status({"phase": "Elsewhere"}, MAIN, ()) == {}
 
 
+@pytest.mark.parametrize("moment", ["0000-00-00T00:00:00Z", "2026-13-01T00:00:00Z", "soon", "", 7, ["x"]])
+def test_T1_a_time_that_is_none_does_not_cost_the_rest_of_the_status(moment: object) -> None:
+    """An API server refuses the whole status for it, and the proxy would show nothing more."""
+    state = {"running": {"startedAt": moment}}
+    condition = {"type": "Ready", "status": "True", "lastProbeTime": None, "lastTransitionTime": moment}
+    told = {"phase": "Running", "startTime": moment, "conditions": [condition]}
+    told["containerStatuses"] = [{"name": "main", "state": state}]
+    assert believed_status(told, MAIN, NETWORKS) == {
+        "phase": "Running",
+        "conditions": [{"type": "Ready", "status": "True", "lastProbeTime": None}],
+        "containerStatuses": [{"name": "main", "state": {"running": {}}}],
+    }
+    good = "2026-01-02T03:04:05.123456789+01:00"
+    assert believed_status({"startTime": good}, MAIN, NETWORKS) == {"startTime": good}
+
+
 def test_T1_a_message_is_cut() -> None:
     told = believed_status({"phase": "Failed", "message": "ü" * MESSAGE_BYTES_MAX}, MAIN, ())
     assert len(told["message"].encode()) <= MESSAGE_BYTES_MAX
