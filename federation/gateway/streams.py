@@ -24,6 +24,7 @@ from federation.kube.errors import Unreachable
 from federation.kube.streaming import Connection, open_connection
 
 _NEGOTIATION = ("upgrade", "x-stream-protocol-version", "sec-websocket-")
+_HEADS_MAX = 20  # of one answer: hints (1xx) come before it, and who sends nothing else would keep us busy for ever
 _TOKEN_PROTOCOL = "base64url.bearer.authorization.k8s.io."  # noqa: S105  # the prefix under which browsers send tokens
 
 
@@ -118,7 +119,7 @@ class _Upstream:
             async with asyncio.timeout(self._limits.answer_seconds_max):
                 self._connection.writer.write(self._http.send(request) + self._http.send(h11.EndOfMessage()))
                 await self._connection.writer.drain()
-                while True:
+                for _ in range(_HEADS_MAX):
                     event = await self._next()
                     if isinstance(event, h11.Response):
                         return event
@@ -126,6 +127,7 @@ class _Upstream:
                         return event
         except TimeoutError as error:
             raise self._broken("did not answer in time") from error
+        raise self._broken(f"gives {_HEADS_MAX} hints and no answer")
 
     async def data(self) -> bytes | None:
         """Return the next piece of the body, or None at its end."""
