@@ -159,8 +159,9 @@ class Store(Generic[T]):
         if self.unreadable.get(key) != reason:
             self.unreadable[key] = reason
             logger.warning("an object cannot be read", key="/".join(key), reason=reason[:_REASON_LENGTH_MAX])
-            for subscriber in self._subscribers:
-                subscriber(key, self._items.get(key), self._items.get(key))
+            if (held := self._items.get(key)) is not None:  # of one that never could be read there is nothing to tell
+                for subscriber in self._subscribers:
+                    subscriber(key, held, held)
 
     def _read(self, key: Key, manifest: Manifest) -> None:
         try:

@@ -83,3 +83,17 @@ def test_versions_that_are_no_numbers_are_not_compared() -> None:
     assert known.get(*KEY) == "listed"
     known.upsert(thing("opaque-2", "told"))
     assert known.get(*KEY) == "told"
+
+
+def test_t1_of_an_object_that_never_could_be_read_subscribers_are_told_nothing() -> None:
+    """There is no old one and no new one: who decides by them would take it for nonsense of our own making."""
+    known, told = store()
+    heard: list[tuple[str | None, str | None]] = []
+    known.subscribe(lambda key, old, new: heard.append((old, new)))
+    heard.clear()
+    known.spoil(("ns", "never"), "no mapping")
+    assert heard == []
+    known.spoil(KEY, "no mapping any more")
+    assert heard == [("listed", "listed")]
+    assert set(known.unreadable) == {KEY, ("ns", "never")}
+    assert told == ["listed"]
