@@ -27,6 +27,7 @@ from lab.parts.federation import add_targets
 from lab.plan import DEFAULT_CLUSTERS, Component, EngineName, LabPlan, parse_clusters
 from lab.running import RunningLab, running
 from lab.waiting import until_object
+from tests.secrecy import Secrecy
 from tests.workers import ENGINE_IN_NAME, ByLab
 
 
@@ -49,8 +50,9 @@ async def federation_lab(engine: EngineName, tmp_path_factory: pytest.TempPathFa
     """Three clusters that are a federation: agents, candidate schedulers, extenders; without GitLab."""
     directory = tmp_path_factory.mktemp("federation") / "lab"
     plan = LabPlan(directory, engine, parse_clusters(DEFAULT_CLUSTERS), frozenset({Component.FEDERATION}))
-    async with running(plan, print) as lab:
+    async with running(plan, print) as lab, Secrecy.watching(lab) as secrecy:
         yield lab
+        assert await secrecy.told() == []
 
 
 @pytest.fixture

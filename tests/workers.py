@@ -11,10 +11,11 @@ from xdist.scheduler import LoadFileScheduling
 
 ENGINE_IN_NAME = re.compile(r"\[(?:.*-)?(embedded|kube)(?:-.*)?\]$")
 SHARING = "tests/protocol/"
+TOGETHER = "tests/strangers/"  # shares a federation of its own, and is too quick to be cut in portions
 
 
 class ByLab(LoadFileScheduling):  # type: ignore[misc]  # the package ships no type information
-    """`--dist=loadfile`, but the files under SHARING in one portion per worker and engine."""
+    """`--dist=loadfile`, but the files under SHARING in portions by worker and engine, TOGETHER by engine."""
 
     @cached_property
     def _sharing(self) -> list[str]:
@@ -24,6 +25,8 @@ class ByLab(LoadFileScheduling):  # type: ignore[misc]  # the package ships no t
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
         engine = ENGINE_IN_NAME.search(nodeid)
+        if engine and file.startswith(TOGETHER):
+            return f"{TOGETHER}{engine[1]}"
         if not file.startswith(SHARING) or not engine:
             return file
         return f"{SHARING}{engine[1]}/{self._sharing.index(file) % self.numnodes}"

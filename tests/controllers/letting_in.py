@@ -61,10 +61,7 @@ class Site:
 
     async def credential(self, source: Manifest) -> Manifest:
         """The kubeconfig that was issued."""
-        where = source["status"]["credential"]
-        secret = await self.admin.get(SECRETS, where["secretName"], where["secretNamespace"])
-        found: Manifest = json.loads(base64.b64decode(secret["data"][where["key"]]))
-        return found
+        return await read_credential(self.admin, source)
 
     @property
     def secret(self) -> str:
@@ -74,6 +71,14 @@ class Site:
     @property
     def viewer(self) -> str:
         return names.source_names(self.namespace, "cd")[1]
+
+
+async def read_credential(owner: Api, source: Manifest) -> Manifest:
+    """Return the kubeconfig that was issued for a Source, as its owner reads it."""
+    where = source["status"]["credential"]
+    secret = await owner.get(SECRETS, where["secretName"], where["secretNamespace"])
+    found: Manifest = json.loads(base64.b64decode(secret["data"][where["key"]]))
+    return found
 
 
 def condition(manifest: Manifest, kind: str) -> Manifest:
