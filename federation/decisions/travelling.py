@@ -54,13 +54,21 @@ def travelling(annotations: Mapping[str, str]) -> dict[str, str]:
 
 
 def let_in(annotations: Mapping[str, str], is_allowed: Callable[[str], bool]) -> dict[str, str]:
-    """Return a pod's annotations in a target: the chaperon's, and by their own keys those that the owner lets in."""
+    """Return a pod's annotations in a target: ours of the chaperon, and by their own keys those that the owner lets in.
+
+    A source that does not move them (Admiralty, or one that means harm) sends others by their own keys: those stay out.
+    """
     own = {
         key: annotations[moved]
         for moved, key in _recorded(annotations.get(names.MOVED, ""))
         if moved in annotations and not key.startswith((names.PREFIX, names.OURS)) and is_allowed(key)
     }
-    return {key: value for key, value in annotations.items() if key != names.MOVED} | own
+    kept = {
+        key: value
+        for key, value in annotations.items()
+        if key != names.MOVED and (key.startswith((names.PREFIX, names.OURS)) or is_allowed(key))
+    }
+    return kept | own
 
 
 def _recorded(text: str) -> Iterator[tuple[str, str]]:

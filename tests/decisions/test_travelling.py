@@ -37,6 +37,11 @@ def test_T5_a_targets_controllers_see_no_annotation_that_its_owner_does_not_let_
     assert delegate(wanted, "sidecar.*", "plain")["metadata"]["annotations"].keys() & wanted.keys() == {MESH, "plain"}
 
 
+def test_T5_a_source_that_moves_nothing_gets_nothing_in() -> None:
+    sent = {MESH: "true", INDEX: "3", names.PARENT_NAME: "p", names.OURS + "note": "n"}
+    assert let_in(sent, matcher([INDEX])) == {INDEX: "3", names.PARENT_NAME: "p", names.OURS + "note": "n"}
+
+
 def test_T5_none_becomes_one_of_ours() -> None:
     found = delegate({"example.com/elect": "", "example.com/is-allowed": "true", "x.io/parent-name": "y"}, "*")
     annotations = found["metadata"]["annotations"]
