@@ -31,6 +31,8 @@ from federation.model.pod import ProxyPod, reservations_text
 from federation.model.target import Target
 from federation.model.times import format_time
 
+_REFUSED_SECONDS = 5.0
+
 
 class ProxyWrites:
     """Writes for proxies. `again(key, seconds)` has one decided on again; set by the wiring."""
@@ -121,7 +123,10 @@ class ProxyWrites:
         assert proxy is not None, "as above"
         match action:
             case intents.Ask():
-                return None if await self._abroad.ask(proxy, connection) else 0.0
+                if await self._abroad.ask(proxy, connection):
+                    return None
+                # Nothing else may be asked for a bound one: quota, policy or rights have to change first.
+                return _REFUSED_SECONDS if proxy.node_name else 0.0
             case intents.Allow(_, chaperon):
                 await self._allow(proxy, chaperon, connection)
             case intents.End():

@@ -53,6 +53,7 @@ class World:
         """Make a proxy that is bound to the target, and say that it runs once its chaperon is allowed; returns that."""
         finalizer = names.finalizer("ci", "far")
         annotations = {names.ELECT: "", names.SOURCE_POD_MANIFEST: '{"metadata": {}, "spec": {}}'}
+        annotations[names.SUBMITTED_BY] = '{"user": "admin", "uid": "", "groups": ["system:masters"]}'
         metadata: Manifest = {"name": name, "namespace": "ci", "annotations": annotations, "finalizers": [finalizer]}
         metadata["labels"] = {names.HAS_FINALIZER: "true"}
         node = names.virtual_node_name("ci", "far")
