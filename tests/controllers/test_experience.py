@@ -134,11 +134,12 @@ async def test_F1_a_question_takes_a_place_in_the_window_until_it_is_answered(si
 
 
 async def test_F1_the_line_goes_by_priority_then_age(site: Site) -> None:
-    low, high = site.submit("low"), site.submit("high", priority=10)
-    for proxy in (low, high):
+    """By neither their names nor the order in which they came: each would give another line."""
+    young, old = site.submit("a-young"), site.submit("b-old", created=NOW - timedelta(seconds=60))
+    for proxy in (young, old, site.submit("c-high", priority=10)):
         site.experience.stands_in_line(proxy, site.node_name)
     await site.serve()
-    assert site.woken == ["high", "low"]
+    assert site.woken == ["c-high", "b-old", "a-young"]
 
 
 async def test_F1_who_was_woken_and_stands_in_line_again_is_not_woken_at_once(site: Site) -> None:

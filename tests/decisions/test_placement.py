@@ -206,9 +206,10 @@ def test_M1_a_candidate_from_before_the_ungate_that_reserves_late_is_bound_by_us
 def test_M1_a_held_proxy_is_left_to_the_scheduler() -> None:
     early = proxy(gated=False, ungated_at="2026-11-23T11:59:58Z", pinned=("a",), finalizers=BOTH)
     assert not any(isinstance(a, Ask | Bind) for a in decide(early, (target("a"), target("b")), NOW).actions)
-    held = proxy(gated=False, ungated_at=LATE, pinned=("a",), finalizers=BOTH)
-    actions = decide(held, (target("a", chaperon(reserved=True)), target("b")), NOW).actions
-    assert not any(isinstance(action, Ask | Bind) for action in actions)
+    held = (target("a", chaperon(reserved=True)), target("b"))
+    for recorded in ((), ("a",)):
+        late = proxy(gated=False, ungated_at=LATE, pinned=("a",), finalizers=BOTH, recorded=recorded)
+        assert not any(isinstance(action, Ask | Bind) for action in decide(late, held, NOW).actions)
 
 
 def test_M1_looks_again_when_the_wait_is_over() -> None:

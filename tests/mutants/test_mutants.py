@@ -15,6 +15,10 @@ def test_a_mutant_fits_the_tree(mutant: Mutant) -> None:
     assert not mutant.apply(ROOT, is_checked_only=True)
 
 
+def test_every_rule_has_a_mutant() -> None:
+    assert sorted(rules() - {rule for mutant in mutants() for rule in mutant.rules}) == []
+
+
 def test_what_a_mutant_lacks_is_said(tmp_path: Path) -> None:
     path = tmp_path / "x.patch"
     path.write_text("Rule: S1\nUndoes: something\n\n--- a/x\n+++ b/x\n")
