@@ -34,6 +34,7 @@ class Run:
     peak_bytes: int
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("engine", [pytest.param("kube", marks=pytest.mark.kube)], indirect=True)
 async def test_memory_and_time_beside_a_hostile_target(federation: Federation) -> None:
     async with federation.agent_with():
@@ -75,6 +76,7 @@ def peak_bytes(pid: int) -> int:
     return int(found[1]) * 1024
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("engine", [pytest.param("kube", marks=pytest.mark.kube)], indirect=True)
 async def test_an_endless_status_costs_home_little(federation: Federation) -> None:
     async with HostileTarget.running() as hostile:
