@@ -93,7 +93,8 @@ def unseen_by_policies(source: Manifest) -> Manifest | None:
     """Return the pod as submitted, as a pod that nobody elected, where its proxy lacks something of it (rule T8).
 
     None where the proxy shows all that policies judge. Host networking, ports, runtime classes and claims are taken off
-    before Pod Security and others look; the pod that is returned is for the API server to judge by a dry run.
+    before Pod Security and others look; the pod that is returned is for the API server to judge by a dry run,
+    and shares its spec with `source`.
     """
     stripped = copy.deepcopy(source["spec"])
     _take_off(stripped)
@@ -106,7 +107,7 @@ def unseen_by_policies(source: Manifest) -> Manifest | None:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": judged | {"annotations": annotations},
-        "spec": copy.deepcopy(source["spec"]),
+        "spec": source["spec"],
     }
 
 

@@ -5,10 +5,11 @@ agent's settings list, and shows no more room than they allow. A ClusterTarget i
 labels that Kubernetes keeps for nodes' own kubelets and administrators.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from federation import names
+from federation.decisions.travelling import matcher
 from federation.model.quantity import AMOUNT_MAX, Amounts
 from federation.model.summary import Summary
 from federation.model.target import Target
@@ -32,12 +33,12 @@ _MILLI = 1000  # amounts of cpu are in thousandths
 
 @dataclass(frozen=True, slots=True)
 class NodePolicy:
-    """`labels` are keys, or beginnings of keys that end with `*`; `capacity` the most by resource, in base units.
+    """`is_listed` says which labels the settings let a Target of a namespace set; `capacity` is the most by resource.
 
-    Of `capacity` the entry `*` is for all resources that have none of their own.
+    It is in base units; the entry `*` is for all resources that have none of their own.
     """
 
-    labels: tuple[str, ...]
+    is_listed: Callable[[str], bool]
     capacity: Amounts
 
     def believed(self, target: Target, summary: Summary | None) -> Summary | None:
@@ -57,9 +58,7 @@ class NodePolicy:
     def _may_set(self, target: Target, label: str) -> bool:
         if label in _NEVER or label.startswith(_NEVER_PREFIXES):
             return False
-        return not target.namespace or any(
-            label.startswith(known[:-1]) if known.endswith("*") else label == known for known in self.labels
-        )
+        return not target.namespace or self.is_listed(label)
 
     def _capped(self, amounts: Amounts) -> Amounts:
         rest = self.capacity.get(EVERY_RESOURCE, AMOUNT_MAX)
@@ -69,6 +68,6 @@ class NodePolicy:
 def node_policy(labels: str, capacity: Mapping[str, int]) -> NodePolicy:
     """Return the policy of the agent's settings: labels separated by commas; CPUs, bytes and pieces."""
     return NodePolicy(
-        tuple(label.strip() for label in labels.split(",") if label.strip()),
+        matcher(labels.split(",")),
         {name: most * _MILLI if name == "cpu" else most for name, most in capacity.items()},
     )
