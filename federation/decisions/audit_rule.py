@@ -115,7 +115,8 @@ def _with_proxy(one: _Placed, proxy: ProxyPod, nodes: dict[str, str]) -> Iterato
     elif not proxy.node_name:
         if is_allowed:
             message = f"it is allowed, and its proxy pod {proxy.namespace}/{proxy.name} is not bound"
-            yield one.finding("allowed-unbound", Severity.VIOLATION, message, "bind the pod to this virtual node")
+            fix = "bind the pod to this virtual node; where it may not go there, delete the chaperon"
+            yield one.finding("allowed-unbound", Severity.VIOLATION, message, fix)
     elif not _is_here(one, proxy, nodes):
         rule, what = ("allowed-elsewhere", "is allowed") if is_allowed else ("chaperon-elsewhere", "is still here")
         message = f"it {what}, and its proxy pod is bound to {proxy.node_name}"

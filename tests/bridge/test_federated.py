@@ -14,10 +14,12 @@ from federation import names as wire
 from federation.decisions.admission import admit
 from federation.decisions.candidate import chaperon_for
 from federation.decisions.eligibility import obstacle
+from federation.decisions.travelling import let_in, matcher
 from federation.decisions.virtual_node import base_labels, new_node
 from federation.model.references import references
 from federation.model.scheduling import parse_scheduling_node
 from federation.model.target import parse_target
+from federation.settings import AgentSettings
 from federation.submitted import parse_constraints
 
 OPTIONS = RunnerOptions("isthmus", "ci", 120, 600, 900, ca_config_map="trust")
@@ -76,7 +78,9 @@ def test_node_selector_system_id_and_grace_reach_the_target() -> None:
     )
     assert chaperon["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux", "kubernetes.io/arch": "arm64"}
     assert chaperon["spec"]["terminationGracePeriodSeconds"] == 3600
-    assert chaperon["metadata"]["annotations"][SYSTEM_ID] == source["metadata"]["annotations"][SYSTEM_ID]
+    is_let_in = matcher(AgentSettings.model_fields["allowed_annotations"].default.split(","))
+    arrived = let_in(chaperon["metadata"]["annotations"], is_let_in)
+    assert arrived[SYSTEM_ID] == source["metadata"]["annotations"][SYSTEM_ID]
     assert wire.PROXY_CONSTRAINTS not in chaperon["metadata"]["annotations"]
 
 

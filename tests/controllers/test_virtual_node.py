@@ -97,7 +97,7 @@ async def world(source: Source) -> AsyncIterator[World]:
             stage=lambda name: state.stage if name == NODE else Stage.GONE,
             clock=state.clock,
             kubelet_version="v1.37.2",
-            policy=node_policy("kubernetes.io/arch,kubernetes.io/os", {}),
+            policy=node_policy("kubernetes.io/arch,kubernetes.io/os,region", {}),
         )
         connection = Connection(TARGET, api, "home", wall_clock)
         async with asyncio.TaskGroup() as group:

@@ -123,17 +123,21 @@ async def test_breaches_of_the_one_rule_are_found(federation: Federation, lab: l
     assert faults - found.faults() == set(), "not found"
     assert watcher.breaches, "the watcher has seen two allowed as well"
     watcher.breaches.clear()
-    await _unseed(federation, twin, uncalled, live["unrecorded-pod"])
+    await _unseed(federation, twin, [uncalled, early], live["unrecorded-pod"])
     mended = await until_clean(lab)
     assert (mended.data["findings"], mended.code) == ([], 0)
 
 
-async def _unseed(federation: Federation, twin: str, uncalled: str, unrecorded: dict[str, Any]) -> None:
-    """Undo what no agent would: it knows one chaperon a pod, and a finalizer that is lost it does not miss."""
+async def _unseed(federation: Federation, twin: str, elsewhere: list[str], unrecorded: dict[str, Any]) -> None:
+    """Undo what no agent would.
+
+    It knows one chaperon a pod, misses no finalizer that is lost, and believes no target that a pod may not go to.
+    """
     await federation.lab.api("arm-lab").delete(POD_CHAPERONS, twin, federation.namespace)
     metadata = unrecorded["metadata"]
     await Seeder(federation).finalizers(metadata["name"], metadata["finalizers"])
-    await federation.lab.api("windows-lab").delete(POD_CHAPERONS, uncalled, federation.namespace)
+    for name in elsewhere:
+        await federation.lab.api("windows-lab").delete(POD_CHAPERONS, name, federation.namespace)
 
 
 async def test_what_a_target_owes_is_found(federation: Federation, lab: list[str]) -> None:

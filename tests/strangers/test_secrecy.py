@@ -3,6 +3,7 @@
 import secrets
 
 from federation.kube.resources import EVENTS, NODES, SECRETS
+from tests.lab.planes import eventually
 from tests.protocol.federation import Federation
 from tests.secrecy import Secrecy
 
@@ -26,7 +27,12 @@ async def test_T9_a_secret_that_is_told_is_found(federation: Federation, secrecy
         await home.patch(NODES, node, mark)
         log = federation.lab.directory.root / "logs" / "told.log"
         log.write_text(f"a line\nwith {planted['log']} in it\n")
-        found = [line for line in await watching.told() if f"{namespace}/told" in line]
+
+        async def all_three() -> list[str] | None:
+            lines = [line for line in await watching.told() if f"{namespace}/told" in line]
+            return lines if len(lines) >= len(planted) else None
+
+        found = await eventually(all_three, "what was told is found")
         await home.patch(NODES, node, {"metadata": {"annotations": {"example.com/told": None}}})
         log.unlink()
     assert [line.partition("key ")[2] for line in found] == [
