@@ -16,7 +16,7 @@ from federation.controllers.connections import client_for
 from federation.kube.api import Api, connect
 from federation.kube.dialling import NOTHING_MORE, Dialable
 from federation.kube.errors import ApiError, BadKubeconfig, NotFound
-from federation.kube.resources import SECRETS, Resource
+from federation.kube.resources import SECRETS
 from federation.model.audit import Observed, SeenCluster, SeenSource, Unread
 from federation.model.target import Target
 
@@ -42,12 +42,11 @@ async def look(source: Api, scope: Scope, report: Report) -> Observed:
     reader = Reader(source, "source", report)
     seen = await read_source(reader, scope.namespace, scope.own_name)
     at_once = asyncio.Semaphore(_AT_ONCE)
-    names = _Originals(reader)
     doors = _doors(source, seen, scope)
 
     async def enter(door: Door) -> Inside | Unread:
         async with at_once:
-            return await _enter(door, source, names, report)
+            return await _enter(door, source, report)
 
     answers = await asyncio.gather(*(enter(door) for door in doors))
     inside = [answer for answer in answers if isinstance(answer, Inside)]
@@ -57,39 +56,16 @@ async def look(source: Api, scope: Scope, report: Report) -> Observed:
     return Observed(seen, _merged([answer.cluster for answer in inside]), tuple(unread))
 
 
-async def _enter(door: Door, source: Api, names: "_Originals", report: Report) -> Inside | Unread:
+async def _enter(door: Door, source: Api, report: Report) -> Inside | Unread:
     api: Api | None = None
     try:
         api = await door.open()
-        return await read_target(Reader(api, door.name, report), door, names.of)
+        return await read_target(Reader(api, door.name, report), door)
     except (ApiError, BadKubeconfig) as error:
         return Unread(door.name, "everything", str(error))
     finally:
         if api is not None and api is not source:
             await api.close()
-
-
-class _Originals:
-    """The names of the source's ConfigMaps, Secrets and Services, read when a target first needs them."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._lock = asyncio.Lock()
-        self._known: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
-
-    async def of(self, resource: Resource, namespace: str) -> tuple[tuple[str, str], ...]:
-        """Return (namespace, name) of all objects of a kind in a namespace ("" for all)."""
-        key = (resource.plural, namespace)
-        async with self._lock:
-            if key not in self._known:
-                self._known[key] = await self._reader.collect(
-                    resource, _key, namespace=namespace, is_metadata_only=True
-                )
-        return self._known[key]
-
-
-def _key(manifest: Mapping[str, Mapping[str, str]]) -> tuple[str, str]:
-    return manifest["metadata"]["namespace"], manifest["metadata"]["name"]
 
 
 def _doors(source: Api, seen: SeenSource, scope: Scope) -> list[Door]:

@@ -1,12 +1,10 @@
 """Reads one cluster as a target: its chaperons, their pods, and the copies that sources brought.
 
 Copies are read as metadata only: nobody needs a Secret's data to see that it is left over. A Target's own kubeconfig
-may not list them (its role lets a source write by name), so there they are looked up by the names that the source has;
-a copy whose original is gone as well is then not seen, and that is said.
+may not read those of ConfigMaps and Secrets at all (its role lets a source write them, rule T3), and that is said.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from federation import names
@@ -25,12 +23,9 @@ from federation.model.target import Target
 
 _COPIED = (CONFIG_MAPS, SECRETS, SERVICES, INGRESSES)
 _GREETING_SECONDS = 5.0  # a cluster that does not answer so small a question is taken for unreachable
-_LOOKUPS_MAX = 2_000  # by name, per kind and namespace: beyond it, list rights are needed
-_LOOKUPS_AT_ONCE = 16
 _ADVICE = "its kubeconfig may not list them; give one that may (--target-kubeconfig, deploy/rbac/auditor.yaml)"
 
 Opener = Callable[[], Awaitable[Api]]
-Originals = Callable[[Resource, str], Awaitable[Collection[tuple[str, str]]]]  # -> (namespace, name) of the source's
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +46,7 @@ class Inside:
     unread: tuple[Unread, ...] = ()
 
 
-async def read_target(reader: Reader, door: Door, originals: Originals) -> Inside:
+async def read_target(reader: Reader, door: Door) -> Inside:
     """Return what is behind a door. Raises ApiError where it could not be read whole."""
     cluster_id = await _identify(reader.api)
     chaperons: list[SeenChaperon] = []
@@ -62,7 +57,7 @@ async def read_target(reader: Reader, door: Door, originals: Originals) -> Insid
         chaperons += await reader.collect(POD_CHAPERONS, parse_seen_chaperon, namespace=namespace)
         pods += await reader.collect(PODS, parse_seen_pod, namespace=namespace)
         for resource in _COPIED:
-            found, missing = await _read_copies(reader, resource, namespace, originals)
+            found, missing = await _read_copies(reader, resource, namespace)
             copies += found
             unseen += missing
     seen = SeenCluster(cluster_id, door.name, door.targets, tuple(chaperons), tuple(pods), tuple(copies))
@@ -84,9 +79,7 @@ async def _identify(api: Api) -> str:
         return ""
 
 
-async def _read_copies(
-    reader: Reader, resource: Resource, namespace: str, originals: Originals
-) -> tuple[tuple[SeenCopy, ...], list[str]]:
+async def _read_copies(reader: Reader, resource: Resource, namespace: str) -> tuple[tuple[SeenCopy, ...], list[str]]:
     """Return the copies of one kind, and in words which could not be seen."""
     try:
         found = await reader.collect(
@@ -100,26 +93,4 @@ async def _read_copies(
     except NotFound:
         return (), []  # this cluster has no such kind, and so no copy of it
     except Forbidden:
-        wanted = await originals(resource, namespace)
-    if len(wanted) > _LOOKUPS_MAX:
         return (), [resource.plural]
-    try:
-        return await _look_up(reader, resource, wanted), [f"{resource.plural} whose original is gone"]
-    except Forbidden:
-        return (), [resource.plural]
-
-
-async def _look_up(reader: Reader, resource: Resource, wanted: Collection[tuple[str, str]]) -> tuple[SeenCopy, ...]:
-    """Return the copies among the objects of these (namespace, name)."""
-    at_once = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
-
-    async def look(namespace: str, name: str) -> SeenCopy | None:
-        async with at_once:
-            try:
-                found = await reader.api.get(resource, name, namespace, is_metadata_only=True)
-            except NotFound:
-                return None
-        return reader.parsed(resource, parse_seen_copy, found)
-
-    answers = await asyncio.gather(*(look(namespace, name) for namespace, name in wanted))
-    return tuple(copy for copy in answers if copy is not None)

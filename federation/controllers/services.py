@@ -29,7 +29,7 @@ class ServiceRule:
     def is_wanted(self, original: Original) -> bool:
         """Whether some proxy pod is one of its own."""
         selector = services.original_selector(original)
-        if not selector or not self._is_labelled(original.namespace):
+        if not selector or not self._is_labelled(original.namespace) or not services.leads_to_pods(original):
             return False
         return any(services.selects(selector, pod.labels) for pod in self._pods.by("namespace", original.namespace))
 

@@ -77,6 +77,14 @@ def selects(selector: Selector, labels: Mapping[str, str]) -> bool:
     return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
 
 
+def leads_to_pods(service: Original) -> bool:
+    """Whether a Service's selector means anything: one that is a name for another host has no pods to follow.
+
+    A target lets no source make such a one either, for it would lead the owner's pods elsewhere (rule T3).
+    """
+    return bool(service.manifest["spec"].get("type") != _EXTERNAL_NAME)
+
+
 def rerouting(service: Original, is_kept: Callable[[str], bool]) -> Manifest:
     """Return the patch that makes the original a followed one; empty where it is."""
     selector = original_selector(service)
@@ -127,8 +135,6 @@ def copy_of(
 def must_be_made_anew(service: Original, existing: Copy) -> bool:
     """Whether a copy cannot become what it should be: a headless Service never gets an address, nor the reverse."""
     wanted, known = service.manifest["spec"], existing.manifest["spec"]
-    if _EXTERNAL_NAME in (wanted.get("type"), known.get("type")):
-        return False
     return bool((wanted.get("clusterIP") == _HEADLESS) != (known.get("clusterIP") == _HEADLESS))
 
 

@@ -11,6 +11,7 @@ from federation.decisions import ingresses
 from federation.decisions.services import (
     copy_of,
     format_selector,
+    leads_to_pods,
     must_be_made_anew,
     original_selector,
     parse_selector,
@@ -183,7 +184,12 @@ def test_headless_is_for_life() -> None:
     known = stored(copy_of(service(), "home", None), clusterIP="10.9.9.9", clusterIPs=["10.9.9.9"])
     assert must_be_made_anew(service(clusterIP="None", clusterIPs=["None"]), known)
     assert not must_be_made_anew(service(), known)
-    assert not must_be_made_anew(service(type="ExternalName"), known)
+
+
+def test_t3_a_name_for_another_host_has_no_pods_to_follow() -> None:
+    assert leads_to_pods(service())
+    assert leads_to_pods(service(type="NodePort"))
+    assert not leads_to_pods(service(type="ExternalName", externalName="example.com"))
 
 
 def ingress(*rules: Manifest, **more: Any) -> Original:

@@ -62,7 +62,6 @@ async def test_a_followed_service_is_written_once(federation: Federation) -> Non
         "headless": {"clusterIP": "None"},
         "nodes": {"type": "NodePort"},
         "balanced": {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "sessionAffinity": "ClientIP"},
-        "named": {"type": "ExternalName", "externalName": "example.com"},
     }
     for name, spec in kinds.items():
         await create(federation, service(name, **spec))
@@ -74,7 +73,23 @@ async def test_a_followed_service_is_written_once(federation: Federation) -> Non
             assert original is not None
             assert services.copy_of(original, "home", parse_copy(live)) is None
             assert live["spec"].get("clusterIP") == found[cluster]["spec"].get("clusterIP")
-        assert ("clusterIP" in found["arm-lab"]["spec"]) is (name != "named")
+        assert "clusterIP" in found["arm-lab"]["spec"]
+
+
+async def test_a_name_for_another_host_follows_no_pods(federation: Federation) -> None:
+    """Its selector means nothing; and what leads elsewhere no source may make in a target (rule T3)."""
+    await create(federation, service())
+    await create(federation, service("named", type="ExternalName", externalName="example.com"))
+    await start_web(federation)
+    await followed(federation)
+    named = await stays(federation.home, SERVICES, "named", federation.namespace)
+    assert annotation(named, names.ORIGINAL_SELECTOR) is None
+    assert not await federation.exists(SERVICES, "arm-lab", "named")
+    patch = {"spec": {"type": "ExternalName", "externalName": "example.com", "clusterIP": None, "clusterIPs": None}}
+    await federation.home.patch(SERVICES, "web", patch, federation.namespace)
+    home = await until(federation, lambda s: s and not s["metadata"].get("finalizers"))
+    assert annotation(home, names.ORIGINAL_SELECTOR) is None
+    await until(federation, is_gone, "arm-lab")
 
 
 async def test_a_user_applies_the_manifest_again(federation: Federation) -> None:
@@ -229,9 +244,11 @@ async def test_an_ingress_follows_the_service_it_leads_to(federation: Federation
     await start_web(federation)
     copy = await until(federation, lambda i: i is not None, "arm-lab", resource=INGRESSES)
     assert annotation(copy, names.IS_DELEGATE) == ""
-    patch = {"metadata": {"annotations": {"annotate": "test"}}}
+    patch = {"metadata": {"annotations": {"io.cilium/global-service": "test"}}}
     await federation.home.patch(INGRESSES, "web", patch, federation.namespace)
-    await until(federation, lambda i: i and annotation(i, "annotate") == "test", "arm-lab", resource=INGRESSES)
+    await until(
+        federation, lambda i: i and annotation(i, "io.cilium/global-service") == "test", "arm-lab", resource=INGRESSES
+    )
     await stays(federation.lab.api("arm-lab"), INGRESSES, "web", federation.namespace)
     home = await federation.home.get(INGRESSES, "web", federation.namespace)
     assert annotation(home, names.GLOBAL) == "true"

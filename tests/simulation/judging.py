@@ -40,10 +40,6 @@ async def pods(world: World) -> list[Manifest]:
 async def audit(world: World) -> frozenset[Finding]:
     """Return what `isthmus audit` would find."""
     source = await read_source(Reader(world.home.admin(), SOURCE, lambda _: None), "", SOURCE)
-
-    async def originals(*_: object) -> list[tuple[str, str]]:
-        return []
-
     seen = []
     for name in OTHERS:
         api = world.clusters[name].admin()
@@ -53,7 +49,7 @@ async def audit(world: World) -> frozenset[Finding]:
             return api
 
         door = Door(name, targets, ("",), opened)
-        seen.append((await read_target(Reader(api, name, lambda _: None), door, originals)).cluster)
+        seen.append((await read_target(Reader(api, name, lambda _: None), door)).cluster)
     return findings(Observed(source, tuple(seen)))
 
 

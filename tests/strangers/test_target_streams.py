@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from federation.kube.errors import ApiError
+from federation.kube.errors import ApiError, Unreachable
 from federation.kube.resources import PODS
 from tests.protocol.federation import Federation
 from tests.strangers.attempts import ids_of
@@ -81,6 +81,7 @@ async def test_what_a_target_answers_to_logs(
         else:
             with pytest.raises(ApiError) as refused:
                 await federation.home.request("GET", path, timeout_seconds=45)
+            assert not isinstance(refused.value, Unreachable), "there is an answer"
             assert inner not in str(refused.value)
     assert visits == []
     witness.assert_lives()

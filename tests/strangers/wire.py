@@ -56,6 +56,7 @@ class Wire:
         """Write bytes as they are and wait until the other side takes them."""
         self.writer.write(data)
         await self.writer.drain()
+        await asyncio.sleep(0)  # where nothing holds it up, whoever floods would be all that this loop does
 
     async def head(self, status: int, **headers: str) -> None:
         """Write a status line and headers (`_` stands for `-`)."""

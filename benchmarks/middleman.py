@@ -1,4 +1,4 @@
-"""What stands between a source and a target: a wire that may be cut without anybody being told."""
+"""What stands between a source and a target: a wire that may be cut or slowed down without anybody being told."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,13 +7,14 @@ from urllib.parse import urlsplit
 
 
 class Wire:
-    """Carries bytes to one server until it is `cut`, and again once it is mended."""
+    """Carries bytes to one server until it is `cut`, and again once it is mended; answers may come late."""
 
     def __init__(self, url: str) -> None:
         self._server = urlsplit(url)
         self._is_whole = asyncio.Event()
         self._is_whole.set()
         self.port = 0
+        self.late_seconds = 0.0  # by how much what the server says comes late
 
     def cut(self) -> None:
         """Deliver nothing any more, in either direction; connections stay as they are."""
@@ -32,9 +33,11 @@ class Wire:
         """Carry one connection until either end closes it."""
         with suppress(OSError):
             there, back = await asyncio.open_connection(self._server.hostname, self._server.port)
+            arrived: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
             carrying = [
                 asyncio.create_task(self._carry(reader, back)),
-                asyncio.create_task(self._carry(there, writer)),
+                asyncio.create_task(_collect(there, arrived)),
+                asyncio.create_task(self._answer(arrived, writer)),
             ]
             try:
                 await asyncio.wait(carrying, return_when=asyncio.FIRST_COMPLETED)
@@ -50,6 +53,22 @@ class Wire:
             await self._is_whole.wait()
             writer.write(piece)
             await writer.drain()
+
+    async def _answer(self, arrived: "asyncio.Queue[tuple[float, bytes]]", writer: asyncio.StreamWriter) -> None:
+        while (came := await arrived.get())[1]:
+            await asyncio.sleep(came[0] + self.late_seconds - asyncio.get_running_loop().time())
+            await self._is_whole.wait()
+            writer.write(came[1])
+            await writer.drain()
+
+
+async def _collect(reader: asyncio.StreamReader, arrived: "asyncio.Queue[tuple[float, bytes]]") -> None:
+    """Note when each piece came; an empty one is the end."""
+    piece = b"the first"
+    while piece:
+        piece = await reader.read(65536)
+        arrived.put_nowait((asyncio.get_running_loop().time(), piece))
+    await asyncio.Event().wait()  # the end is delivered as late as the rest
 
 
 @asynccontextmanager
