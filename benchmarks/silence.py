@@ -24,7 +24,7 @@ from benchmarks.site import READY_SECONDS, numbered
 from federation.kinds import TARGETS
 from federation.kube.resources import NODES, SECRETS
 from federation.names import virtual_node_name
-from lab.construction import WORK_NAMESPACE
+from lab.construction import WORK_NAMESPACE, Report
 from lab.parts.federation import source_kubeconfig
 from lab.parts.nodes import is_ready
 from lab.plan import Component, EngineName, LabPlan, parse_clusters
@@ -42,11 +42,12 @@ _COLUMNS = ("name", "pods", "p50_seconds", "p99_seconds", "all_seconds", "ratio_
 class Measurement:
     """Bursts of pods on one lab, one after the other."""
 
-    def __init__(self, lab: RunningLab, wire: Wire, *, pods: int, seconds: float) -> None:
+    def __init__(self, lab: RunningLab, wire: Wire, *, pods: int, seconds: float, report: Report) -> None:
         self._lab = lab
         self._wire = wire
         self._pods = pods
         self._seconds = seconds
+        self._report = report
         self._round = 0
 
     async def rows(self) -> list[Row]:
@@ -88,6 +89,7 @@ class Measurement:
 
     async def _burst(self, load: Load, *, is_deleted: bool = True) -> list[float]:
         self._round += 1
+        self._report(f"burst {self._round} of {self._pods} pods")
         names = numbered(f"p{self._round}", self._pods)
         latencies = await load.run(names, is_elected=True, seconds=self._seconds)
         if is_deleted:
@@ -144,13 +146,12 @@ async def measure(options: argparse.Namespace) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="isthmus-bench-") as directory:
         clusters = parse_clusters(CLUSTERS, options.nodes)
         plan = LabPlan(Path(directory) / "lab", EngineName(options.engine), clusters, frozenset({Component.FEDERATION}))
-        report = print if options.verbose else _silent
-        async with running(plan, report) as lab, by_wire(lab) as wire:
-            return await Measurement(lab, wire, pods=options.pods, seconds=options.seconds).rows()
+        async with running(plan, _report) as lab, by_wire(lab) as wire:
+            return await Measurement(lab, wire, pods=options.pods, seconds=options.seconds, report=_report).rows()
 
 
-def _silent(line: str) -> None:
-    pass
+def _report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -160,7 +161,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--pods", type=int, default=100, help="pods at once [100]")
     parser.add_argument("--nodes", type=int, default=10, help="fake nodes in each cluster [10]")
     parser.add_argument("--seconds", type=float, default=300, help="how long a step may take [300]")
-    parser.add_argument("--verbose", action="store_true", help="say how the lab comes up")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     return parser.parse_args(arguments)
 

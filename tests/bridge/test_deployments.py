@@ -85,9 +85,12 @@ log = pathlib.Path(sys.argv[1])
 def note(what):
     with log.open("a") as file:
         print(what, file=file)
-signal.signal(signal.SIGQUIT, lambda *_: note("asked"))
+asked = []
+signal.signal(signal.SIGQUIT, lambda *_: (note("asked"), asked.append(True)))
 signal.signal(signal.SIGTERM, lambda *_: (note("killed"), sys.exit(1)))
 note("working")
+while not asked:
+    time.sleep(0.1)
 time.sleep(2.5)
 note("finished")
 """

@@ -14,16 +14,12 @@ from federation.kube.resources import (
     NAMESPACES,
     PODS,
     ROLE_BINDINGS,
-    VALIDATING_ADMISSION_POLICIES,
-    VALIDATING_ADMISSION_POLICY_BINDINGS,
 )
-from lab.parts.manifests import read
 from tests.lab.planes import eventually
-from tests.source_plane import DEPLOY, Source
+from tests.source_plane import Source
 
 pytestmark = pytest.mark.parametrize("engine", [pytest.param("kube", marks=pytest.mark.kube)], indirect=True)
 
-KINDS = {resource.kind: resource for resource in (VALIDATING_ADMISSION_POLICIES, VALIDATING_ADMISSION_POLICY_BINDINGS)}
 Manifest = dict[str, Any]
 
 
@@ -68,8 +64,6 @@ async def bind(admin: Api, role: str, user: str, namespace: str) -> None:
 @pytest.fixture(scope="module")
 async def home(source: Source) -> AsyncIterator[Home]:
     """A source with the policies in force."""
-    for manifest in read(sorted((DEPLOY / "policies").glob("home-*.yaml"))):
-        await source.admin.create(KINDS[manifest["kind"]], manifest)
     namespace = await source.plane.add_namespace(f"home-{secrets.token_hex(4)}")
     await bind(source.admin, "edit", "alice", namespace)
     alice, agent = await connect(source.kubeconfig("alice")), await connect(source.kubeconfig("isthmus-agent"))
