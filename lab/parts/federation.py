@@ -153,6 +153,7 @@ async def _start_agent(lab: Construction, cluster: Cluster, *, is_source: bool) 
             "ISTHMUS_AGENT_ALLOW_SOURCES_WITHOUT_POLICIES": str(not has_policies).lower(),
             "ISTHMUS_AGENT_KUBECONFIG": str(cluster.kubeconfig(AGENT_USER)),
             "ISTHMUS_AGENT_CLUSTER_NAME": cluster.name,
+            "ISTHMUS_AGENT_LEADER_ELECT": "false",  # it is alone, and a machine that runs a lab may stall for seconds
             "ISTHMUS_AGENT_API_SERVER_URL": cluster.url,
             "ISTHMUS_AGENT_WEBHOOK_ENABLED": str(is_source).lower(),
             "ISTHMUS_AGENT_WEBHOOK_BIND": "127.0.0.1",

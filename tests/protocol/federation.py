@@ -102,7 +102,6 @@ class Federation:
     @asynccontextmanager
     async def agent_with(self, **settings: str) -> AsyncIterator[None]:
         """Let the source's agent, the only one, run with other settings for the length of the block."""
-        settings |= {"ISTHMUS_AGENT_LEADER_ELECT": "false"}  # the old leader's Lease need not run out
         self.kill("agent", self.lab.source, **settings)()
         try:
             await self.until_admitting()

@@ -5,9 +5,10 @@ import os
 import secrets
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from federation.kube.errors import NotFound
 from federation.kube.resources import LEASES
 from federation.settings import AgentSettings
 from lab.processes import Process
@@ -33,7 +34,10 @@ class Replicas:
 
     async def holder(self) -> str:
         """The identity that leads, or an empty string."""
-        return str((await self.lease())["spec"].get("holderIdentity") or "")
+        try:
+            return str((await self.lease())["spec"].get("holderIdentity") or "")
+        except NotFound:
+            return ""
 
     async def until_led_by(self, process: Process, seconds: float) -> None:
         """Wait until a replica leads."""
@@ -48,29 +52,31 @@ class Replicas:
 
 @asynccontextmanager
 async def replicas(federation: Federation, cluster: str) -> AsyncIterator[Replicas]:
-    """Start a standby for the length of the block; afterwards the agent is alone again, whatever became of it."""
-    leader = federation.process("agent", cluster)
-    start_again = federation.starter(leader, leader.name, "agent")
+    """Have two replicas for the length of the block; afterwards the agent is alone again, whatever became of it."""
+    only = federation.process("agent", cluster)
+    start_alone = federation.starter(only, only.name, "agent")
+    electing = {"ISTHMUS_AGENT_LEADER_ELECT": "true"}
+    start_leader = federation.starter(only, only.name, "agent", **electing)
     # The API server knows one webhook, that of the first replica (no Service leads to either here).
-    alone = {"ISTHMUS_AGENT_WEBHOOK_ENABLED": "false"}
     name = f"{cluster}.standby-{secrets.token_hex(4)}"  # with a log of its own
-    standby = federation.starter(leader, name, "standby", **alone)()
-    made = Replicas(federation, cluster, leader, standby)
+    start_standby = federation.starter(only, name, "standby", ISTHMUS_AGENT_WEBHOOK_ENABLED="false", **electing)
     table = federation.lab.directory.processes(federation.lab.record.mark)
+    os.kill(only.pid, signal.SIGKILL)
+    leader = start_leader()
+    made = Replicas(federation, cluster, leader, leader)
     try:
-        await made.until_led_by(leader, 30)  # it may be one that another test has just started
-        await _until_logged(standby, "all is read that is needed to lead")
+        await made.until_led_by(leader, 30)
+        made.standby = start_standby()
+        await _until_logged(made.standby, "all is read that is needed to lead")
         yield made
     finally:
-        with suppress(ProcessLookupError):
-            os.kill(leader.pid, signal.SIGCONT)
-        await table.stop([standby], grace_seconds=10)
-        table.forget(standby)
-        if not leader.is_alive():
-            start_again()
+        for process in {leader.pid: leader, made.standby.pid: made.standby}.values():
+            await table.stop([process], grace_seconds=0)
+            if process is not leader:
+                table.forget(process)
+        start_alone()
         if cluster == federation.lab.source:
             await federation.until_admitting()
-        await made.until_led_by(federation.process("agent", cluster), 30)
 
 
 async def _until_logged(process: Process, words: str, seconds: float = 60) -> None:

@@ -78,7 +78,7 @@ async def test_S4_many_chaperons_that_vanish_at_once_stop_a_target_until_a_perso
     await asyncio.gather(*(arm.delete(POD_CHAPERONS, c["metadata"]["name"], federation.namespace) for c in found))
     await until_target(federation, "arm-lab", is_doubted("ChaperonsVanished"))
     await until_event(federation, "arm-lab", "ChaperonsVanished")
-    federation.kill("agent", federation.lab.source, ISTHMUS_AGENT_LEADER_ELECT="false")()
+    federation.kill("agent", federation.lab.source)()
     try:
         await asyncio.sleep(6)
         for name in names_:
@@ -91,7 +91,6 @@ async def test_S4_many_chaperons_that_vanish_at_once_stop_a_target_until_a_perso
             await federation.until_pod(name, lambda p: p and phase(p) == "Failed", seconds=40)
         await until_target(federation, "arm-lab", is_doubted("AsOnRecord"))
     finally:
-        federation.kill("agent", federation.lab.source, ISTHMUS_AGENT_LEADER_ELECT="")()
         await federation.until_admitting()
 
 
@@ -149,7 +148,7 @@ async def test_S5_a_pod_whose_delegate_is_allowed_already_is_bound_there(federat
 async def test_S5_an_agent_that_starts_asks_nobody_before_a_slow_target_is_read(federation: Federation) -> None:
     """The target that holds the delegate answers three seconds late: the others have room, and are not asked."""
     uid = await waiting(federation, "restored")
-    start = federation.kill("agent", federation.lab.source, ISTHMUS_AGENT_LEADER_ELECT="false")
+    start = federation.kill("agent", federation.lab.source)
     await allowed_before(federation, "restored", uid)
     await let_go(federation, "restored")
     try:
@@ -162,7 +161,6 @@ async def test_S5_an_agent_that_starts_asks_nobody_before_a_slow_target_is_read(
                 assert await chaperons_of(federation, cluster, cluster) == []
         assert await federation.until_running("restored", seconds=40) == "arm-lab"
     finally:
-        federation.kill("agent", federation.lab.source, ISTHMUS_AGENT_LEADER_ELECT="")()
         await federation.until_admitting()
 
 
