@@ -27,8 +27,11 @@ from lab.parts.federation import add_targets
 from lab.plan import DEFAULT_CLUSTERS, Component, EngineName, LabPlan, parse_clusters
 from lab.running import RunningLab, running
 from lab.waiting import until_object
+from tests import warden
 from tests.secrecy import Secrecy
 from tests.workers import ENGINE_IN_NAME, ByLab
+
+_WARDEN = pytest.StashKey[warden.Warden]()
 
 
 @pytest.fixture(scope="session", params=["embedded", pytest.param("kube", marks=pytest.mark.kube)])
@@ -91,6 +94,16 @@ async def federated_namespace(federation_lab: RunningLab, namespace: str) -> str
     """The test's own namespace with a Target for each cluster; their virtual nodes are Ready."""
     await add_targets(federation_lab.api(), federation_lab.directory, list(federation_lab.apis), namespace)
     return namespace
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have all that this process starts ended with it; its own end closes what the warden listens to."""
+    config.stash[_WARDEN] = warden.watch()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Let the warden look once more, and wait for it."""
+    config.stash[_WARDEN].communicate()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
