@@ -99,6 +99,7 @@ async def federated_namespace(federation_lab: RunningLab, namespace: str) -> str
 def pytest_configure(config: pytest.Config) -> None:
     """Have all that this process starts ended with it; its own end closes what the warden listens to."""
     config.stash[_WARDEN] = warden.watch()
+    os.environ.setdefault("GOGC", "400")  # a control plane that lives for minutes: memory is cheaper than collecting it
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
