@@ -129,6 +129,8 @@ async def test_no_secret_for_a_target_that_lost(federation: Federation, liar: Ho
     body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "treasure"}, "stringData": {"key": treasure}}
     await federation.home.create(SECRETS, body, federation.namespace)
     liar.obeys = lambda _: None  # neither yes nor no
+    await federation.until(federation.home, NODES, federation.node(LIAR), _is_ready, namespace="")
+    await until(lambda: liar.asked["WATCH podchaperons"], "it may be asked")
     volumes = [{"name": "v", "secret": {"secretName": "treasure"}}]
     constraints = f"affinity: {{nodeAffinity: {{requiredDuringSchedulingIgnoredDuringExecution: {{nodeSelectorTerms: [{{matchExpressions: [{{key: {names.TARGET_NAME}, operator: In, values: [{GOOD}, {LIAR}]}}]}}]}}}}}}"  # noqa: E501
     annotations = {names.ELECT: "", names.ASK: "all", names.PROXY_CONSTRAINTS: constraints}
