@@ -1,6 +1,6 @@
 """Fails where a test passed on one engine and not on the other, unless it is on the list of differences.
 
-    python .ci/engines.py JUNIT_XML DIFFERENCES
+    python .ci/engines.py JUNIT_XML [JUNIT_XML_OF_A_SECOND_RUN] DIFFERENCES
 
 DIFFERENCES has a line `test name: reason` for each test that may run on one engine only. Nothing may be skipped but
 what needs a real gitlab-runner.
@@ -9,6 +9,7 @@ what needs a real gitlab-runner.
 import re
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,16 +17,20 @@ ENGINES = ("embedded", "kube")
 PERMITTED_SKIP = "gitlab-runner"
 
 
-def main(report: Path, differences: Path) -> int:
-    """Return the exit code."""
+def main(reports: Sequence[Path], differences: Path) -> int:
+    """Return the exit code. What a later report says of a test counts."""
     allowed = dict(
         line.split(": ", 1) for line in differences.read_text().splitlines() if ": " in line and line[0] != "#"
     )
     collected: Counter[str] = Counter()
     passed: dict[str, set[str]] = {engine: set() for engine in ENGINES}
     problems = []
-    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314  # our own pytest wrote it
-        name = f"{case.get('classname')}.{case.get('name')}"
+    cases = {
+        f"{case.get('classname')}.{case.get('name')}": case
+        for report in reports
+        for case in ElementTree.parse(report).iter("testcase")  # noqa: S314  # our own pytest wrote it
+    }
+    for name, case in cases.items():
         skip = case.find("skipped")
         if skip is not None and PERMITTED_SKIP not in (skip.get("message") or ""):
             problems.append(f"skipped: {name}: {skip.get('message')}")
@@ -47,4 +52,5 @@ def main(report: Path, differences: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    *reports, last = map(Path, sys.argv[1:])
+    sys.exit(main(reports, last))
