@@ -116,7 +116,10 @@ class Pod:
         script = container["command"][2].replace("/etc/isthmus-runner", str(self.mounted))
         script = script.replace(DIRECTORY, str(self.home))
         process = await asyncio.create_subprocess_exec(
-            "sh", "-c", script, env={"PATH": self.path, "POD_UID": "ffffffff-ffff", **environment}
+            *("sh", "-c", script),
+            env={"PATH": self.path, "POD_UID": "ffffffff-ffff", **environment},
+            # As in a container; whoever runs the tests in the background ignores it, and so would all that they start.
+            preexec_fn=lambda: signal.signal(signal.SIGQUIT, signal.SIG_DFL),
         )
         async with asyncio.timeout(10):
             while not self.log.exists():  # noqa: ASYNC110
