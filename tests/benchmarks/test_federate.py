@@ -30,7 +30,7 @@ async def test_it_measures_plain_and_federated_pods(
     assert plain["ratio_to_plain"] == 1.0
     # Eleven are needed; a conflict now and then on a busy machine is not counted as waste.
     assert _of_pods(one) < 12, one["writes_by_kind"]
-    assert _of_pods(two) < 13, "one target is asked, however many there are"
+    assert _of_pods(two) < 2 * _of_pods(one), "a second target is asked only where the first takes its time"
 
 
 def _of_pods(row: dict[str, dict[str, float]]) -> float:
