@@ -48,7 +48,7 @@ BAD_OBJECTS: dict[str, tuple[Callable[[str], Chunks], str]] = {
     "parts": (lambda _: whole(b'{"a":[' + b"{}," * 5000 + b"{}]}"), "more than 2000 objects"),
     "large": (lambda _: whole(MEBIBYTE), "more than 65536 bytes"),
     "endless": (lambda _: chunked(endless(MEBIBYTE)), "more than 65536 bytes"),
-    "zipped": (lambda _: zipped(MEBIBYTE, times=64), "encoding"),
+    "zipped": (lambda _: zipped(MEBIBYTE, times=2), "encoding"),
     "no metadata": (lambda _: whole(b'{"kind":"ConfigMap"}'), "metadata is no mapping"),
     "metadata is a list": (lambda _: whole(b'{"metadata":[]}'), "metadata is no mapping"),
     "name is a number": (lambda _: whole(b'{"metadata":{"name":7}}'), "metadata.name"),
