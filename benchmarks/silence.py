@@ -20,17 +20,15 @@ from pathlib import Path
 from benchmarks.load import Load, TooSlow, following
 from benchmarks.middleman import Wire, wire_to
 from benchmarks.rows import Row, percentile, print_table, write_json
-from benchmarks.site import READY_SECONDS, numbered
+from benchmarks.site import numbered, until_ready
 from federation.kinds import TARGETS
-from federation.kube.resources import NODES, SECRETS
-from federation.names import virtual_node_name
+from federation.kube.resources import SECRETS
 from lab.construction import WORK_NAMESPACE, Report
 from lab.parts.federation import source_kubeconfig
-from lab.parts.nodes import is_ready
 from lab.plan import Component, EngineName, LabPlan, parse_clusters
 from lab.processes import Process
 from lab.running import RunningLab, running
-from lab.waiting import StartFailed, until_object
+from lab.waiting import StartFailed
 
 SILENT = "east"
 CLUSTERS = f"home:linux/amd64,{SILENT}:linux/amd64,west:linux/amd64"
@@ -100,7 +98,7 @@ class Measurement:
     async def _clear(self, load: Load) -> None:
         """Delete all pods, and wait until the target is used again."""
         await load.delete(numbered(f"p{self._round}", self._pods), seconds=self._seconds)
-        await until_ready(self._lab)
+        await until_ready(self._lab.api(), list(self._lab.apis))
         await asyncio.sleep(SETTLE_SECONDS)
 
 
@@ -116,19 +114,6 @@ def row(name: str, latencies: Sequence[float], usual_seconds: float) -> Row:
     )
 
 
-async def until_ready(lab: RunningLab) -> None:
-    """Wait until the virtual nodes of all three targets are Ready."""
-    wanted = {virtual_node_name(WORK_NAMESPACE, name) for name in lab.apis}
-    await until_object(
-        lab.api(),
-        NODES,
-        lambda node: node["metadata"]["name"] in wanted and is_ready(node),
-        count=len(wanted),
-        what=f"{len(wanted)} virtual nodes Ready",
-        seconds=READY_SECONDS,
-    )
-
-
 @asynccontextmanager
 async def by_wire(lab: RunningLab) -> AsyncIterator[Wire]:
     """Lead the Target's kubeconfig through a wire of ours, and have all pods asked for there first."""
@@ -139,7 +124,7 @@ async def by_wire(lab: RunningLab) -> AsyncIterator[Wire]:
         await lab.api().patch(SECRETS, SILENT, {"data": data}, WORK_NAMESPACE)
         await lab.api().patch(TARGETS, SILENT, {"spec": {"weight": 100}}, WORK_NAMESPACE)
         await asyncio.sleep(SETTLE_SECONDS)
-        await until_ready(lab)
+        await until_ready(lab.api(), list(lab.apis))
         yield wire
 
 

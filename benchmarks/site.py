@@ -71,21 +71,26 @@ class Site:
             target = {"apiVersion": API_VERSION, "kind": TARGETS.kind, "metadata": metadata, "spec": spec}
             await self.home.create(TARGETS, target)
             self._targets.append(name)
-        wanted = {virtual_node_name(WORK_NAMESPACE, name) for name in self._targets}
-        await until_object(
-            self.home,
-            NODES,
-            lambda node: node["metadata"]["name"] in wanted and is_ready(node),
-            count=len(wanted),
-            what=f"{count} virtual nodes Ready",
-            seconds=READY_SECONDS,
-        )
+        await until_ready(self.home, self._targets)
 
     def audit(self) -> audit.Audit:
         """The API servers' audit logs, from now on."""
         found = audit.Audit(self.lab.directory.cluster(name) / audit.LOG for name in self.lab.apis)
         found.take()
         return found
+
+
+async def until_ready(home: Api, targets: Sequence[str]) -> None:
+    """Wait until the virtual nodes of these Targets of `WORK_NAMESPACE` are Ready."""
+    wanted = {virtual_node_name(WORK_NAMESPACE, name) for name in targets}
+    await until_object(
+        home,
+        NODES,
+        lambda node: node["metadata"]["name"] in wanted and is_ready(node),
+        count=len(wanted),
+        what=f"{len(wanted)} virtual nodes Ready",
+        seconds=READY_SECONDS,
+    )
 
 
 @asynccontextmanager
